@@ -1,0 +1,57 @@
+# Everything that spans the three folders. Each folder has a Makefile of its own: make -C ecs-provider help
+include ecs-provider/venv.mk
+
+FOLDERS := ecs-provider ec2-provider global-apigw
+API_PORT ?= 8080
+DOGS_PORT ?= 8081
+TODO_PORT ?= 8082
+DYNAMODB_PORT ?= 8083
+URL ?= http://127.0.0.1:$(API_PORT)
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT SERVICES
+# The folders install with the same uv.
+export UV
+
+##@ Try it
+.PHONY: local
+local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no Docker
+	$(call port_is_free,API_PORT)
+	$(call port_is_free,DOGS_PORT)
+	$(call port_is_free,TODO_PORT)
+	$(call port_is_free,DYNAMODB_PORT)
+	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
+	@exec $(VENV)/bin/honcho start
+
+.PHONY: build-all $(FOLDERS:%=build-%)
+build-all:
+	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=build-%)
+$(FOLDERS:%=build-%): build-%: $(UV)
+	@$(MAKE) --silent -C $* build
+
+.PHONY: smoke
+smoke: ## Try each route of the API at URL (default: the local one) with curl
+	@$(PYTHON) tools/smoke.py $(URL)
+
+##@ Check it
+.PHONY: test
+test: $(FOLDERS:%=test-%) test-together ## Run every folder's tests, the contracts and one end-to-end test
+
+.PHONY: test-together $(FOLDERS:%=test-%)
+$(FOLDERS:%=test-%): test-%: $(UV)
+	@echo "== $*: test" && $(MAKE) --silent -C $* test
+test-together: $(VENV)/dev build-all
+	@$(MAKE) --silent -C ecs-provider synth
+	@echo "== tests" && $(PY) -m pytest
+
+.PHONY: lint $(FOLDERS:%=lint-%)
+lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
+	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
+$(FOLDERS:%=lint-%): lint-%: $(UV)
+	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
+
+.PHONY: check
+check: lint test ## Run all that CI runs
+
+##@ Maintain
+.PHONY: clean
+clean: ## Remove everything that make made
+	@git clean -ffdXq

@@ -1,0 +1,34 @@
+"""CDK entry point of ec2-provider: turns the environment into settings and the settings into a stack."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from infra.settings import Setting, SettingsError, load_settings
+from infra.stack import Ec2ProviderStack
+
+SETTINGS = {
+    "API_GATEWAY_ACCOUNT_ARN": Setting(r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"),
+    "BUNDLE": Setting(r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz"),
+}
+
+
+def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
+    """The app, not yet synthesized; SettingsError when the environment is incomplete or the bundle is not built."""
+    settings = load_settings(environ, **SETTINGS)
+    if not Path(settings["BUNDLE"]).is_file():
+        raise SettingsError(f"error: the bundle {settings['BUNDLE']} does not exist; build it with: make bundle")
+    app = cdk.App(outdir=outdir)
+    Ec2ProviderStack(app, settings=settings)
+    return app
+
+
+if __name__ == "__main__":
+    try:
+        build(os.environ).synth()
+    except SettingsError as problems:
+        print(problems, file=sys.stderr)
+        sys.exit(2)

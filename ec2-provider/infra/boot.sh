@@ -1,0 +1,66 @@
+#!/bin/bash
+# Boots an instance without the internet. It is the tail of the user data, which exports before it
+#   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]
+# Every step is bounded: ten minutes at worst. The first one that fails ends the boot and is signalled at once.
+set -euo pipefail
+: "${BUNDLE_URI:?}" "${TABLE_NAME:?}" "${AWS_REGION:?}"
+root=${BOOT_ROOT:-} # only tests set it
+
+retry() { # retry SECONDS COMMAND…: four tries of at most SECONDS each, for what needs the network
+  local seconds=$1 try
+  shift
+  for try in 1 2 3 4; do
+    timeout "$seconds" "$@" && return
+    echo "try $try of 4 failed: $*"
+    [[ $try == 4 ]] || sleep $((2 ** try))
+  done
+  return 1
+}
+
+signal() { # signal SUCCESS|FAILURE REASON: to the wait condition of the stack's creation
+  [[ -n ${SIGNAL_URL:-} ]] || return 0
+  local body
+  printf -v body '{"Status":"%s","Reason":"%s","UniqueId":"%s","Data":""}' \
+    "$1" "$2" "$(cat "$root/var/lib/cloud/data/instance-id")"
+  # The URL is valid for a day. Instances that come later are not waited for, so a refused signal is only noted.
+  curl --fail --silent --show-error --max-time 10 --retry 4 --retry-connrefused \
+    --request PUT --header 'Content-Type:' --data-binary "$body" "$SIGNAL_URL" ||
+    echo "the signal $1 was not taken: no stack creation is waiting any more"
+}
+
+finish() {
+  local status=$?
+  if ((status)); then
+    echo "boot failed: could not $step"
+    signal FAILURE "could not $step, see the console output of the instance"
+  fi
+}
+
+boot() {
+  local step="start" bundle="$root/opt/todo-bundle"
+  trap finish EXIT
+
+  step="fetch the bundle"
+  mkdir -p "$bundle" "$root/etc/systemd/system"
+  retry 30 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
+  tar -xzf "$bundle.tar.gz" -C "$bundle"
+
+  step="install Python"
+  retry 80 dnf install -y -q "python$(cat "$bundle/python-version")"
+
+  step="install the service"
+  "$bundle/install.sh" "$root/opt/todo"
+  printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" ACCESS_LOG "${ACCESS_LOG:-on}" \
+    >"$root/etc/todo.env"
+  install -m 644 "$bundle/todo.service" "$root/etc/systemd/system/todo.service"
+
+  step="start the service"
+  systemctl daemon-reload
+  systemctl enable --now todo
+  curl --fail --silent --show-error --max-time 2 --retry 60 --retry-delay 1 --retry-max-time 60 --retry-all-errors \
+    http://127.0.0.1:8080/healthz
+
+  signal SUCCESS "todo answers"
+}
+
+boot 2>&1 | tee -a "$root/var/log/todo-boot.log" "$root/dev/console"

@@ -1,0 +1,121 @@
+"""The todo service's instances: an Auto Scaling group of two on ARM that boots from a bundle, without the internet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import Acknowledgment, CfnWaitCondition, CfnWaitConditionHandle, Duration, Stack, Validations
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from infra.network import Network
+
+BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
+INSTANCES = 2
+# An instance that has not answered /healthz by then is replaced.
+GRACE = Duration.minutes(10)
+TABLE_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
+
+
+def table_policy(table: dynamodb.ITable) -> iam.PolicyStatement:
+    """What the service does with its table, and nothing else."""
+    return iam.PolicyStatement(actions=TABLE_ACTIONS, resources=[table.table_arn])
+
+
+def bundle_policy(bundle: s3_assets.Asset) -> iam.PolicyStatement:
+    """The one object an instance reads."""
+    return iam.PolicyStatement(
+        actions=["s3:GetObject"], resources=[bundle.bucket.arn_for_objects(bundle.s3_object_key)]
+    )
+
+
+class Fleet(Construct):
+    """Instances hold nothing: a new bundle or boot script rolls the group by instance refresh.
+
+    The Amazon Linux image is an SSM parameter that each deploy reads anew: deploying is how instances are patched.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        network: Network,
+        table: dynamodb.ITable,
+        bundle: s3_assets.Asset,
+    ) -> None:
+        super().__init__(scope, id)
+        self.security_group = ec2.SecurityGroup(
+            self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="todo instances"
+        )
+        network.allow_from(self.security_group)
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        for statement in (table_policy(table), bundle_policy(bundle)):
+            role.add_to_policy(statement)
+        # Never edit a wait condition, it is used up by the first creation: give a new one a new id.
+        handle = CfnWaitConditionHandle(self, "FirstBootHandle")
+        template = self._launch_template(role, self._user_data(bundle, table, handle))
+        self.group = autoscaling.AutoScalingGroup(
+            self,
+            "Group",
+            vpc=network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            launch_template=template,
+            min_capacity=INSTANCES,
+            max_capacity=2 * INSTANCES,
+            max_instance_lifetime=Duration.days(30),
+            health_checks=autoscaling.HealthChecks.with_additional_checks(
+                additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
+            ),
+            default_instance_warmup=GRACE,
+            update_policy=autoscaling.UpdatePolicy.instance_refresh(
+                strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
+                min_healthy_percentage=100,
+                max_healthy_percentage=200,
+            ),
+        )
+        Validations.of(self.group).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-AS3",
+                reason="the alarms on healthy targets speak of lost instances, whatever lost them",
+            )
+        )
+        # Without this a first instance may boot before its way or its right to S3 exists.
+        self.group.node.add_dependency(network, self.security_group, role)
+        booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="900")
+        booted.node.add_dependency(self.group)
+
+    def _user_data(
+        self, bundle: s3_assets.Asset, table: dynamodb.ITable, handle: CfnWaitConditionHandle
+    ) -> ec2.UserData:
+        region = Stack.of(self).region
+        exports = (
+            f"export AWS_REGION='{region}' TABLE_NAME='{table.table_name}'\n"
+            f"export BUNDLE_URI='{bundle.s3_object_url}' SIGNAL_URL='{handle.ref}'\n"
+        )
+        return ec2.UserData.custom(f"#!/bin/bash\n{exports}{BOOT_SCRIPT.read_text()}")
+
+    def _launch_template(self, role: iam.IRole, user_data: ec2.UserData) -> ec2.LaunchTemplate:
+        return ec2.LaunchTemplate(
+            self,
+            "Template",
+            instance_type=ec2.InstanceType("t4g.micro"),
+            machine_image=ec2.MachineImage.latest_amazon_linux2023(cpu_type=ec2.AmazonLinuxCpuType.ARM_64),
+            role=role,
+            security_group=self.security_group,
+            user_data=user_data,
+            require_imdsv2=True,
+            http_put_response_hop_limit=1,
+            block_devices=[
+                ec2.BlockDevice(
+                    device_name="/dev/xvda",
+                    volume=ec2.BlockDeviceVolume.ebs(
+                        8, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3
+                    ),
+                )
+            ],
+        )

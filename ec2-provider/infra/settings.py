@@ -1,0 +1,91 @@
+"""Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
+
+Turns the environment, given as a mapping, into one frozen object. app.py is the only reader of os.environ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+# Zones by id, because names differ between accounts; each pair supports HTTP API VPC links.
+# Source: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vpc-links.html
+ZONE_IDS = {
+    "ap-northeast-1": ("apne1-az1", "apne1-az2"),
+    "ap-northeast-2": ("apne2-az1", "apne2-az2"),
+    "ap-south-1": ("aps1-az1", "aps1-az2"),
+    "ap-southeast-1": ("apse1-az1", "apse1-az2"),
+    "ap-southeast-2": ("apse2-az1", "apse2-az2"),
+    "ca-central-1": ("cac1-az1", "cac1-az2"),
+    "eu-central-1": ("euc1-az1", "euc1-az2"),
+    "eu-north-1": ("eun1-az1", "eun1-az2"),
+    "eu-west-1": ("euw1-az1", "euw1-az2"),
+    "eu-west-2": ("euw2-az1", "euw2-az2"),
+    "eu-west-3": ("euw3-az1", "euw3-az2"),
+    "sa-east-1": ("sae1-az1", "sae1-az3"),
+    "us-east-1": ("use1-az1", "use1-az2"),
+    "us-east-2": ("use2-az1", "use2-az2"),
+    "us-west-1": ("usw1-az1", "usw1-az3"),
+    "us-west-2": ("usw2-az1", "usw2-az2"),
+}
+ZONE_IDS_PATTERN = r"[a-z]+\d-az\d+,[a-z]+\d-az\d+"
+
+
+class SettingsError(Exception):
+    """Every missing or malformed setting, one a line, each with an example."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a variable must look like: `pattern` matches the whole value; no `default` means required."""
+
+    pattern: str
+    example: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`zone_ids` are two availability zone ids; `values` are the folder's own variables by name."""
+
+    account: str
+    region: str
+    zone_ids: tuple[str, str]
+    values: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
+
+
+COMMON = {
+    "AWS_ACCOUNT": Setting(r"\d{12}", "222222222222"),
+    "AWS_REGION": Setting(r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"),
+    "AZ_IDS": Setting(f"({ZONE_IDS_PATTERN})?", "usw2-az1,usw2-az2", default=""),
+}
+
+
+def load_settings(environ: Mapping[str, str], **own: Setting) -> Settings:
+    """Read the common variables and the folder's `own`; an empty variable counts as missing."""
+    problems, values = [], {}
+    for name, setting in {**COMMON, **own}.items():
+        value = environ.get(name) or setting.default
+        if value is None:
+            problems.append(f"{name} is missing, for example {name}={setting.example}")
+        elif not re.fullmatch(setting.pattern, value):
+            problems.append(f"{name} is {value!r}, expected something like {setting.example}")
+        else:
+            values[name] = value
+    region, chosen = values.get("AWS_REGION", ""), values.pop("AZ_IDS", "")
+    first, _, second = chosen.partition(",")
+    if region and not chosen and region not in ZONE_IDS:
+        problems.append(f"AZ_IDS is missing: no zones are known for {region}; choose two of `aws ec2 "
+                        "describe-availability-zones` (ZoneId), the same in every account, for example "
+                        f"AZ_IDS={COMMON['AZ_IDS'].example}")  # fmt: skip
+    if chosen and first == second:
+        problems.append(f"AZ_IDS names {first} twice, expected two different zones")
+    if problems:
+        raise SettingsError("\n".join(f"error: {problem}" for problem in problems))
+    zone_ids = (first, second) if chosen else ZONE_IDS[region]
+    return Settings(values.pop("AWS_ACCOUNT"), values.pop("AWS_REGION"), zone_ids, MappingProxyType(values))

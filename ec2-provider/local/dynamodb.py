@@ -1,0 +1,80 @@
+"""DynamoDB on this machine, played by moto, with the table as the synthesized template defines it.
+
+`python -m local.dynamodb --template FILE --port N --table-name NAME`; what it holds is gone when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import boto3
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import make_server
+
+from local.template import Template, TemplateError
+
+STOP = {signal.SIGINT, signal.SIGTERM}
+
+
+def table_definition(template: Template) -> dict[str, Any]:
+    """What CreateTable takes, besides the name; TemplateError for a property that is not known here."""
+    table, *others = template.of_type("AWS::DynamoDB::Table") or [None]
+    if table is None or others:
+        raise TemplateError(f"expected one AWS::DynamoDB::Table in the template, found {len(others) + bool(table)}")
+    with template.read(table) as properties:
+        # How AWS keeps the table; nothing here depends on it.
+        properties.ignore("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification")
+        properties.ignore("TableName", "Tags")
+        return {name: properties.take(name) for name in ("AttributeDefinitions", "BillingMode", "KeySchema")}
+
+
+def serve(listener: socket.socket) -> None:
+    moto, lock = create_backend_app("dynamodb"), Lock()
+
+    def one_at_a_time(environ: Any, start_response: Any) -> Any:
+        """A conditional write is atomic in DynamoDB; moto checks and writes in two steps."""
+        with lock:
+            return moto(environ, start_response)
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line a request
+    server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True, fd=listener.fileno())
+    Thread(target=server.serve_forever, daemon=True).start()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Run DynamoDB on this machine, with the template's table.")
+    parser.add_argument("--template", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--table-name", required=True)
+    parser.add_argument("--region", default="us-west-2", help="its clients' (us-west-2): a table is in one region")
+    args = parser.parse_args(argv)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # for sigwait, below
+    try:
+        definition = table_definition(Template.load(args.template))
+        serve(socket.create_server(("127.0.0.1", args.port)))
+    except TemplateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        reason = os.strerror(error.errno)
+        print(f"error: {reason}: port {args.port}, change DYNAMODB_PORT", file=sys.stderr)
+        return 1
+    url = f"http://127.0.0.1:{args.port}"
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region, **keys)
+    client.create_table(TableName=args.table_name, **definition)
+    print(f"DynamoDB is ready: {url}, table {args.table_name} in {args.region}", flush=True)
+    signal.sigwait(STOP)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

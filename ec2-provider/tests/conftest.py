@@ -1,0 +1,92 @@
+"""The todo app over moto's DynamoDB, spoken to by a client that holds every answer against openapi.yaml."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+from flask import Flask
+from flask.testing import FlaskClient
+from moto import mock_aws
+from werkzeug.test import TestResponse
+
+from todo import create_app
+from todo.settings import Settings
+
+FOLDER = Path(__file__).parent.parent
+OPENAPI = yaml.safe_load((FOLDER / "openapi.yaml").read_text())
+SETTINGS = Settings(table_name="todo", region="us-west-2", access_log=True, bind="", drain_seconds=0)
+
+
+def resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """The node itself, or what its $ref names."""
+    if "$ref" not in node:
+        return node
+    found: Any = OPENAPI
+    for name in node["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return dict(found)
+
+
+class ContractClient(FlaskClient):
+    """Fails on an answer that openapi.yaml does not document; `seen` collects operation and status."""
+
+    seen: set[tuple[str, int]]
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        path, method, status = response.request.path, response.request.method.lower(), response.status_code
+        patterns = {name: re.sub(r"{\w+}", "[^/]+", name) for name in OPENAPI["paths"]}
+        operations = [OPENAPI["paths"][name] for name in patterns if re.fullmatch(patterns[name], path)]
+        if operations and method in operations[0]:
+            documented = resolve(operations[0][method]["responses"][str(status)])
+            self.seen = {*getattr(self, "seen", ()), (operations[0][method]["operationId"], status)}
+        else:
+            documented = resolve({"$ref": "#/components/responses/Error"})
+            assert (status, "Allow" in response.headers) == ((405, True) if operations else (404, False))
+        for name, header in documented.get("headers", {}).items():
+            value = response.headers.get(name)
+            assert not header.get("required") if value is None else re.search(header["schema"].get("pattern", ""), value)
+        assert response.content_type == "application/json"
+        schema = documented["content"]["application/json"]["schema"]
+        jsonschema.validate(response.json, {**schema, "components": OPENAPI["components"]})
+        return response
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here can reach an account of whoever runs the tests."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def table(no_account: None) -> Iterator[Any]:
+    with mock_aws():
+        dynamodb = boto3.resource("dynamodb", region_name=SETTINGS.region)
+        yield dynamodb.create_table(
+            TableName=SETTINGS.table_name,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+@pytest.fixture
+def app(table: Any) -> Flask:
+    app = create_app(SETTINGS)
+    app.test_client_class = ContractClient
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> ContractClient:
+    client = app.test_client()
+    assert isinstance(client, ContractClient)
+    return client

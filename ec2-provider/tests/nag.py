@@ -1,0 +1,19 @@
+"""cdk-nag over the app: `python -m tests.nag`; ends non-zero when a rule is neither kept nor acknowledged."""
+
+import os
+import sys
+import tempfile
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from app import build
+
+with tempfile.TemporaryDirectory() as outdir:
+    app = build(os.environ, outdir=outdir)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        # The rules that failed are printed by the plugin.
+        sys.exit(f"error: {error}")

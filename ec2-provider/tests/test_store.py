@@ -1,0 +1,104 @@
+"""What is stored when ids repeat, answers get lost, or DynamoDB does not answer at all."""
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from flask import Flask
+from moto.core.models import botocore_stubber
+
+from tests.conftest import SETTINGS, ContractClient
+from todo import create_app, store
+
+
+def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
+    """Makes the generator give these, the last one for ever."""
+    given = chain(values, repeat(values[-1]))
+    monkeypatch.setattr(store, "new_id", lambda: next(given))
+
+
+def test_repeated_id_gets_a_new_one(client: ContractClient, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
+    for data in ("first", "second"):
+        client.post("/todo", data={"data": data})
+    assert {item["id"]: item["data"] for item in table.scan()["Items"]} == {"aaaaaaaa": "first", "bbbbbbbb": "second"}
+
+
+def test_endlessly_repeated_id_never_overwrites(client: ContractClient, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    ids(monkeypatch, "aaaaaaaa")
+    client.post("/todo", data={"data": "first"})
+    assert client.post("/todo", data={"data": "second"}).status_code == 503
+    assert [item["data"] for item in table.scan()["Items"]] == ["first"]
+
+
+def test_no_new_id_is_tried_when_its_answer_could_come_too_late(
+    table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
+    todos = store.Store(table="todo", region=SETTINGS.region)
+    todos.create("first")
+    clock = chain([0.0], repeat(store.ANSWER_WITHIN - store.SLOWEST_CALL + 0.01))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with pytest.raises(store.NoFreeIdError):
+        todos.create("second")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_retry_after_a_lost_answer_stores_once(
+    app: Flask, table: Any, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    requests = []
+
+    def reach_dynamodb_and_lose_the_answer(event_name: str, request: Any, **_: Any) -> None:
+        requests.append(request)
+        if len(requests) <= lost:
+            assert botocore_stubber(event_name, request).status_code in (200, 400)
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+    todos = store.Store(table="todo", region=SETTINGS.region)
+    todos._client.meta.events.register_first("before-send.dynamodb.PutItem", reach_dynamodb_and_lose_the_answer)
+    created = todos.create("once")
+    assert len(requests) == lost + 1
+    assert [(item["id"], item["data"]) for item in table.scan()["Items"]] == [(created["id"], "once")]
+
+
+def test_concurrent_creates_are_all_stored(app: Flask) -> None:
+    def create(number: int) -> str:
+        return str(app.test_client().post("/todo", data={"data": str(number)}).get_json()["id"])
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(create, range(80)))
+    assert sorted(todo["id"] for todo in app.test_client().get("/todo").get_json()) == sorted(made)
+
+
+@pytest.fixture
+def silent_dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield
+
+
+def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    app = create_app(SETTINGS)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    started = time.monotonic()
+    response = app.test_client().post("/todo", data={"data": "x"})
+    waited = time.monotonic() - started
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert [delay <= 2.0**n for n, delay in enumerate(slept)] == [True] * (store.ATTEMPTS - 1)
+    slowest_sleeps = sum(2.0**n for n in range(len(slept)))
+    assert waited + slowest_sleeps < store.SLOWEST_CALL <= store.ANSWER_WITHIN
+
+
+def test_connections_suffice_for_every_thread(table: Any) -> None:
+    config = store.Store(table="todo", region=SETTINGS.region)._client.meta.config
+    assert config.max_pool_connections >= store.THREADS
+    assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)

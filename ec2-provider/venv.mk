@@ -1,0 +1,70 @@
+# Twin: the same file in every folder, so that each installs alone; tests/test_twins.py holds the copies equal.
+# Gives: $(VENV)/installed (what runs and deploys), $(VENV)/dev (what tests and lints), the local template,
+# $(call port_is_free,VARIABLE), help. A folder sets LOCAL_SETTINGS.
+
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+FOLDER := $(notdir $(CURDIR))
+# The environment's node, npx, go and envoy come before whatever the machine has.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# uv comes into the environment by pip, its hash checked, unless the caller hands one over.
+OWN_UV := $(CURDIR)/$(VENV)/bin/uv
+UV ?= $(OWN_UV)
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is not; set PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@echo "*" > $(VENV)/.gitignore
+
+$(OWN_UV): | $(VENV)/pyvenv.cfg
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+
+# $(call install,requirements files): says what it downloads before, how much and how long after.
+define install
+	@packages=$$(cat $(1) | grep -c '==') && start=$$(date +%s) && \
+	echo "$(FOLDER): installing $$packages pinned packages from PyPI into $(FOLDER)/$(VENV) (downloads what uv has not cached)" && \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet --require-hashes --python $(PY) $(1) && \
+	echo "$(FOLDER): $$(du -sm $(VENV) | cut -f1) MB installed in $$(( $$(date +%s) - start )) s"
+endef
+
+$(VENV)/installed: requirements.txt | $(VENV)/pyvenv.cfg $(UV)
+	$(call install,requirements.txt)
+	@touch $@
+
+$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/pyvenv.cfg $(UV)
+	$(call install,requirements.txt requirements-dev.txt)
+	@touch $(VENV)/installed $@
+
+# $(call port_is_free,VARIABLE): stops with the port's number and the variable that moves it.
+define port_is_free
+	@$(PYTHON) -c 'import socket, sys; s = socket.socket(); \
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \
+	sys.exit(0 if s.connect_ex(("127.0.0.1", int("$($(1))"))) else \
+	"error: port $($(1)) is already in use; end what listens there or choose another: make … $(1)=<port>")' || exit 2
+endef
+
+# What a local template is made with: never the settings of a deploy. The file changes when the settings do.
+.local/settings: FORCE
+	@mkdir -p .local && echo '$(LOCAL_SETTINGS)' > $@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+
+.local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/*) $(VENV)/installed .local/settings
+	@$(LOCAL_SETTINGS) CDK_OUTDIR=.local/cdk.out $(PY) app.py
+	@touch $@
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: requirements
+requirements: $(UV) ## Compile the pinned, hashed requirements from *.in (UPGRADE=--upgrade for newer ones)
+	@for name in requirements requirements-dev; do \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE) \
+			--output-file $$name.txt $$name.in || exit 1; done
+
+.PHONY: help
+help: ## Show this text
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

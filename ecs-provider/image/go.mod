@@ -1,0 +1,3 @@
+module dog-names
+
+go 1.27

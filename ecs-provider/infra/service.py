@@ -1,0 +1,90 @@
+"""The dog-names service: two Fargate tasks on ARM that run one container each."""
+
+from __future__ import annotations
+
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.endpoint_service import PORT
+from infra.network import Network
+
+REPOSITORY = "dog-names"
+
+
+class DogNames(Construct):
+    """Runs `dog-names:<image_tag>` from the account's ECR repository; reaches the network's endpoints only."""
+
+    def __init__(self, scope: Construct, id: str, *, network: Network, image_tag: str) -> None:
+        super().__init__(scope, id)
+        # The push step creates the repository and it outlives the stack, so here it is only named.
+        repository = ecr.Repository.from_repository_name(self, "Repository", REPOSITORY)
+        task = ecs.FargateTaskDefinition(
+            self,
+            "Task",
+            cpu=256,
+            memory_limit_mib=512,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.ARM64,
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
+        )
+        task.add_container(
+            "dog-names",
+            image=ecs.ContainerImage.from_ecr_repository(repository, image_tag),
+            port_mappings=[ecs.PortMapping(container_port=PORT)],
+            readonly_root_filesystem=True,
+            user="65532:65532",
+            linux_parameters=self._no_capabilities(),
+            # Longer than the drain (5 s) plus the longest request (8 s).
+            stop_timeout=Duration.seconds(30),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=self._log_group()),
+        )
+        Validations.of(task).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+                reason="ecr:GetAuthorizationToken has no resource-level permission; the rest names its ARN",
+            )
+        )
+        self.security_group = ec2.SecurityGroup(
+            self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="dog-names tasks"
+        )
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=self._cluster(network.vpc),
+            task_definition=task,
+            desired_count=2,
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            health_check_grace_period=Duration.seconds(60),
+            security_groups=[self.security_group],
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+        )
+        network.allow_from(self.security_group)
+        # Without this a first task may start before its way or its right to ECR exists: the circuit breaker rolls back.
+        self.service.node.add_dependency(network, self.security_group, task)
+
+    def _cluster(self, vpc: ec2.IVpc) -> ecs.Cluster:
+        cluster = ecs.Cluster(self, "Cluster", vpc=vpc)
+        Validations.of(cluster).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-ECS4",
+                reason="Container Insights is paid; the NLB's HealthyHostCount shows running tasks",
+            )
+        )
+        return cluster
+
+    def _no_capabilities(self) -> ecs.LinuxParameters:
+        parameters = ecs.LinuxParameters(self, "Linux")
+        parameters.drop_capabilities(ecs.Capability.ALL)
+        return parameters
+
+    def _log_group(self) -> logs.LogGroup:
+        return logs.LogGroup(
+            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )

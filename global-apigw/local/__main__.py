@@ -1,0 +1,55 @@
+"""Serves the synthesized API on loopback: python -m local --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from local.envoy import Address, translate
+from local.http_api import read_http_api
+from local.template import Template, TemplateError
+
+
+def endpoint(text: str) -> tuple[str, Address]:
+    """NAME=127.0.0.1:PORT as (name, address)."""
+    name, _, address = text.partition("=")
+    host, _, port = address.rpartition(":")
+    if not (name and host and port.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected NAME=127.0.0.1:PORT")
+    return name, (host, int(port))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="local", description="Serve a synthesized HTTP API with Envoy.")
+    parser.add_argument("template", type=Path, help="the synthesized template of global-apigw")
+    parser.add_argument("--endpoint", type=endpoint, action="append", default=[], help="NAME=127.0.0.1:PORT")
+    parser.add_argument("--port", type=int, required=True, help="where the API listens on 127.0.0.1")
+    parser.add_argument("--jwks", type=Path, help="public keys that stand for the JWT issuer's")
+    parser.add_argument("--config", type=Path, required=True, help="where the Envoy configuration is written")
+    parser.add_argument("--envoy", default="envoy", help="the envoy program")
+    arguments = parser.parse_args()
+    envoy = shutil.which(arguments.envoy)
+    if not envoy:
+        sys.exit(
+            f"error: no {arguments.envoy!r} on PATH: no Envoy wheel exists for this machine; "
+            "install Envoy 1.40 and say where: make … ENVOY=/path/to/envoy"
+        )
+    try:
+        api = read_http_api(Template.load(arguments.template))
+        jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
+        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks)
+    except TemplateError as error:
+        print(f"error: {arguments.template}: {error}", file=sys.stderr)
+        sys.exit(2)
+    arguments.config.write_text(json.dumps(config, indent=1))
+    command = [envoy, "-c", str(arguments.config), "--disable-hot-restart", "--log-level", "warning"]
+    command += ["--file-flush-interval-msec", "200"]
+    os.execv(envoy, command)  # noqa: S606 - no shell is wanted: Envoy takes this process's place
+
+
+if __name__ == "__main__":
+    main()
