@@ -1,0 +1,55 @@
+"""The environment becomes settings, or every problem at once. The file under test is a twin: this covers all copies."""
+
+import pytest
+
+from infra.settings import ZONE_IDS, Setting, SettingsError, load_settings
+
+COMMON = {"AWS_ACCOUNT": "222222222222", "AWS_REGION": "us-west-2"}
+
+
+def test_own_values_are_read_by_name() -> None:
+    settings = load_settings({**COMMON, "COLOUR": "red"}, COLOUR=Setting("red|blue", "red"))
+    assert (settings.account, settings.region, settings["COLOUR"]) == ("222222222222", "us-west-2", "red")
+    assert settings.zone_ids == ("usw2-az1", "usw2-az2")
+
+
+def test_zone_ids_can_be_chosen() -> None:
+    assert load_settings({**COMMON, "AZ_IDS": "usw2-az3,usw2-az4"}).zone_ids == ("usw2-az3", "usw2-az4")
+
+
+def test_a_default_stands_for_a_missing_value() -> None:
+    assert load_settings(COMMON, COLOUR=Setting("red|blue", "red", default="blue"))["COLOUR"] == "blue"
+
+
+def test_fails_when_anything_is_missing_and_names_all_of_it() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"AWS_REGION": ""}, COLOUR=Setting("red|blue", "red"))
+    assert str(error.value).splitlines() == [
+        "error: AWS_ACCOUNT is missing, for example AWS_ACCOUNT=222222222222",
+        "error: AWS_REGION is missing, for example AWS_REGION=us-west-2",
+        "error: COLOUR is missing, for example COLOUR=red",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AWS_ACCOUNT", "22222222222", "AWS_ACCOUNT is '22222222222', expected something like 222222222222"),
+        ("AWS_ACCOUNT", "222222222222\n", r"AWS_ACCOUNT is '222222222222\n'"),
+        ("AWS_REGION", "Oregon", "AWS_REGION is 'Oregon'"),
+        ("AWS_REGION", "xx-west-9", "AZ_IDS is missing: no zones are known for xx-west-9"),
+        ("AZ_IDS", "usw2-az1", "AZ_IDS is 'usw2-az1', expected something like usw2-az1,usw2-az2"),
+        ("AZ_IDS", "us-west-2a,us-west-2b", "AZ_IDS is 'us-west-2a,us-west-2b'"),
+        ("AZ_IDS", "usw2-az1,usw2-az1", "AZ_IDS names usw2-az1 twice"),
+    ],
+)
+def test_fails_when_a_value_is_malformed(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({**COMMON, name: value})
+    assert message in str(error.value)
+
+
+def test_every_known_region_has_two_zones_of_its_own() -> None:
+    for region, (first, second) in ZONE_IDS.items():
+        settings = load_settings({**COMMON, "AWS_REGION": region, "AZ_IDS": f"{first},{second}"})
+        assert settings.zone_ids == ZONE_IDS[region]

@@ -1,0 +1,131 @@
+"""The synthesized template, one fact a test; each name or comment says what goes wrong without it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Match, Template
+
+from tests.conftest import DOGS, TODO, synthesize
+
+FOLDER = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def template(document: dict[str, Any]) -> Template:
+    return Template.from_json(document)
+
+
+def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=FOLDER,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
+    expected = ["AWS_ACCOUNT", "AWS_REGION", "DOGNAME_SERVICE_NAME", "TODO_SERVICE_NAME"]
+    assert (done.returncode, names) == (2, expected)
+
+
+def test_reordering_the_registry_changes_nothing(document: dict[str, Any], tmp_path: Path) -> None:
+    head, first, second = (FOLDER / "services.toml").read_text().split("\n[services.")
+    start = second.index("  {")
+    routes = second[start : second.index("]\n", start)].splitlines(keepends=True)
+    shuffled = second.replace("".join(routes), "".join(reversed(routes)))
+    registry = tmp_path / "services.toml"
+    registry.write_text("\n[services.".join([head, shuffled, first]))
+    assert synthesize(tmp_path / "cdk.out", SERVICES=str(registry)) == document
+
+
+@pytest.mark.parametrize("type", ["InternetGateway", "NatGateway", "EIP", "EgressOnlyInternetGateway"])
+def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
+    template.resource_count_is(f"AWS::EC2::{type}", 0)
+
+
+@pytest.mark.parametrize("name", [DOGS, TODO])
+def test_each_service_has_an_endpoint_in_both_subnets(template: Template, name: str) -> None:
+    template.has_resource_properties(
+        "AWS::EC2::VPCEndpoint",
+        {
+            "ServiceName": name,
+            "VpcEndpointType": "Interface",
+            "SubnetIds": [Match.any_value(), Match.any_value()],
+        },
+    )
+
+
+def test_one_load_balancer_serves_all_because_each_costs_money(template: Template) -> None:
+    template.resource_count_is("AWS::ElasticLoadBalancingV2::LoadBalancer", 1)
+    template.has_resource_properties("AWS::ElasticLoadBalancingV2::Listener", {"Port": 8081})
+    template.has_resource_properties("AWS::ElasticLoadBalancingV2::Listener", {"Port": 8082})
+
+
+def test_targets_do_not_see_the_client_address_which_breaks_privatelink(template: Template) -> None:
+    off = {"Key": "preserve_client_ip.enabled", "Value": "false"}
+    template.all_resources_properties(
+        "AWS::ElasticLoadBalancingV2::TargetGroup", {"TargetGroupAttributes": Match.array_with([off])}
+    )
+
+
+def test_no_security_group_admits_an_address_range(template: Template) -> None:
+    for group in template.find_resources("AWS::EC2::SecurityGroup").values():
+        assert "SecurityGroupIngress" not in group["Properties"]
+    for rule in template.find_resources("AWS::EC2::SecurityGroupIngress").values():
+        assert "SourceSecurityGroupId" in rule["Properties"]
+
+
+def test_the_lookup_is_filtered_and_runs_again_when_the_interfaces_change(template: Template) -> None:
+    # Unfiltered, the answer is larger than a custom resource may return, and the create fails.
+    lookups = template.find_resources("Custom::AWS").values()
+    assert len(lookups) == 2
+    for lookup in lookups:
+        assert lookup["Properties"]["Create"] == lookup["Properties"]["Update"]
+        assert '"outputPaths":["NetworkInterfaces.0.PrivateIpAddress"' in str(lookup["Properties"]["Create"])
+
+
+def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::ApiGatewayV2::Stage",
+        {
+            "StageName": "$default",
+            "DefaultRouteSettings": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
+            "RouteSettings": {"POST /todo": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}},
+        },
+    )
+
+
+def test_no_client_can_pretend_to_be_somebody(template: Template) -> None:
+    template.all_resources_properties(
+        "AWS::ApiGatewayV2::Integration",
+        {
+            "RequestParameters": {
+                "overwrite:header.x-request-id": "$context.requestId",
+                "remove:header.x-auth-subject": "",
+            }
+        },
+    )
+
+
+def test_the_stage_waits_for_routes_that_its_settings_name(document: dict[str, Any]) -> None:
+    routes = {
+        name for name, body in document["Resources"].items() if body["Type"] == "AWS::ApiGatewayV2::Route"
+    }
+    [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
+    assert routes <= set(stage["DependsOn"])
+
+
+def test_what_clients_and_providers_hold_on_to_keeps_its_logical_id(template: Template) -> None:
+    # A changed id means a replaced resource: another public URL.
+    assert list(template.find_resources("AWS::ApiGatewayV2::Api")) == ["ApiHttpApi2997B86B"]
+    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == [
+        "LoadBalancerNlb0CEC888C"
+    ]
+
+
+def test_the_output_has_the_blogs_name(template: Template) -> None:
+    template.has_output("HttpApiEndpoint", {})
