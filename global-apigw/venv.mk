@@ -49,7 +49,7 @@ endef
 
 # What a local template is made with: never the settings of a deploy. The file changes when the settings do.
 .local/settings: FORCE
-	@mkdir -p .local && echo '$(LOCAL_SETTINGS)' > $@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+	@mkdir -p .local; echo '$(LOCAL_SETTINGS)' | cmp -s - $@ || echo '$(LOCAL_SETTINGS)' > $@
 
 .local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/*) $(VENV)/installed .local/settings
 	@$(LOCAL_SETTINGS) CDK_OUTDIR=.local/cdk.out $(PY) app.py

@@ -42,6 +42,8 @@ class Ec2ProviderStack(Stack):
             admits=settings["API_GATEWAY_ACCOUNT_ARN"],
         )
         fleet.group.attach_to_network_target_group(endpoint_service.target_group)
+        # Health checks must be able to pass from the first moment.
+        fleet.group.node.add_dependency(endpoint_service)
         CfnOutput(self, "ec2vpceendpointservicename", value=endpoint_service.name)
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)
 

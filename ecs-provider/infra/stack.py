@@ -43,6 +43,8 @@ class EcsProviderStack(Stack):
             admits=settings["API_GATEWAY_ACCOUNT_ARN"],
         )
         dog_names.service.attach_to_network_target_group(endpoint_service.target_group)
+        # Health checks must be able to pass from the first moment.
+        dog_names.service.node.add_dependency(endpoint_service)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)
 
     @property

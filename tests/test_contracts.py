@@ -1,0 +1,134 @@
+"""What must agree between the three folders, which share no code: read from templates, contracts and sources."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tools.template import Template
+
+PROVIDERS = {"ecs-provider": "dog-names", "ec2-provider": "todo"}
+REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
+OPENAPI: dict[str, Any] = {
+    name: yaml.safe_load((ROOT / name / "openapi.yaml").read_text()) for name in PROVIDERS
+}
+GO = (ROOT / "ecs-provider/image/main.go").read_text()
+STORE = (ROOT / "ec2-provider/todo/store.py").read_text()
+GUNICORN = (ROOT / "ec2-provider/todo/gunicorn.conf.py").read_text()
+
+
+def number(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    assert match, f"{pattern} is not there any more"
+    return float(match.group(1))
+
+
+@pytest.mark.parametrize("folder", PROVIDERS)
+def test_the_api_has_every_public_route_of_the_service_and_no_other(folder: str) -> None:
+    public = {
+        f"{method.upper()} {path}"
+        for path, operations in OPENAPI[folder]["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters" and not operation.get("x-internal")
+    }
+    assert {route["key"] for route in REGISTRY[PROVIDERS[folder]]["routes"]} == public
+
+
+@pytest.mark.parametrize("folder", PROVIDERS)
+def test_both_load_balancers_check_the_path_that_the_service_answers(
+    templates: dict[str, Template], folder: str
+) -> None:
+    [group] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
+    path = REGISTRY[PROVIDERS[folder]]["health_path"]
+    assert group.properties["HealthCheckPath"] == path
+    assert OPENAPI[folder]["paths"][path]["get"]["x-internal"]
+    # A health check that clients could reach would tell them how to load the service.
+    assert path not in str(REGISTRY[PROVIDERS[folder]]["routes"])
+
+
+@pytest.mark.parametrize("folder", PROVIDERS)
+def test_the_gateway_connects_to_the_port_where_the_provider_listens(
+    templates: dict[str, Template], folder: str
+) -> None:
+    [listener] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::Listener")
+    [group] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
+    assert listener.properties["Port"] == REGISTRY[PROVIDERS[folder]]["endpoint_port"]
+    assert group.properties["Port"] == 8080
+
+
+def test_the_container_listens_where_the_load_balancer_sends(templates: dict[str, Template]) -> None:
+    [task] = templates["ecs-provider"].of_type("AWS::ECS::TaskDefinition")
+    [container] = task.properties["ContainerDefinitions"]
+    assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [8080]
+    assert 'getenv("PORT"), "8080"' in GO
+    assert "EXPOSE 8080" in (ROOT / "ecs-provider/image/Dockerfile").read_text()
+
+
+def test_outputs_and_variables_have_the_names_that_teams_were_told(templates: dict[str, Template]) -> None:
+    assert {name: sorted(template.outputs) for name, template in templates.items()} == {
+        "ecs-provider": ["ecsvpcendpointservicename"],
+        "ec2-provider": ["ec2vpceendpointservicename", "loadbalancer"],
+        "global-apigw": ["HttpApiEndpoint"],
+    }
+    assert [REGISTRY[name]["endpoint_service"] for name in PROVIDERS.values()] == [
+        "DOGNAME_SERVICE_NAME",
+        "TODO_SERVICE_NAME",
+    ]
+
+
+@pytest.mark.parametrize("folder", PROVIDERS)
+def test_the_provider_admits_the_account_that_the_gateway_is_deployed_to(
+    templates: dict[str, Template], folder: str
+) -> None:
+    [permissions] = templates[folder].of_type("AWS::EC2::VPCEndpointServicePermissions")
+    gateway = (ROOT / "global-apigw/Makefile").read_text()
+    account = int(number(r"LOCAL_SETTINGS := AWS_ACCOUNT=(\d{12})", gateway))
+    assert permissions.properties["AllowedPrincipals"] == [f"arn:aws:iam::{account}:root"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "answer_within"),
+    [
+        ("ecs-provider", number(r"answerWithin = (\d+) \* time.Second", GO)),
+        ("ec2-provider", number(r"ANSWER_WITHIN = ([\d.]+)", STORE)),
+    ],
+)
+def test_the_service_gives_up_before_the_gateway_does(folder: str, answer_within: float) -> None:
+    assert answer_within == 8
+    assert answer_within < REGISTRY[PROVIDERS[folder]]["timeout_seconds"] == 10
+
+
+@pytest.mark.parametrize(
+    "idle", [number(r"idleTimeout = (\d+) \* time.Second", GO), number(r"keepalive = (\d+)", GUNICORN)]
+)
+def test_services_keep_idle_connections_longer_than_an_nlb(idle: float) -> None:
+    # Or a request meets a connection that is just closing, and the client sees a 503.
+    assert idle > 350
+
+
+def test_a_stopped_task_has_time_to_drain(templates: dict[str, Template]) -> None:
+    [task] = templates["ecs-provider"].of_type("AWS::ECS::TaskDefinition")
+    [container] = task.properties["ContainerDefinitions"]
+    drain, answer = (number(rf"{name} = (\d+) \* time.Second", GO) for name in ("drainFor", "answerWithin"))
+    assert container["StopTimeout"] > drain + answer
+
+
+def test_an_instance_stops_a_service_no_sooner_than_it_has_drained() -> None:
+    unit = (ROOT / "ec2-provider/todo/todo.service").read_text()
+    drain = number(r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text())
+    assert number(r"TimeoutStopSec=(\d+)", unit) > drain + number(r"ANSWER_WITHIN = ([\d.]+)", STORE)
+
+
+def test_the_gateway_and_its_providers_share_two_zones(templates: dict[str, Template]) -> None:
+    # An endpoint gets an interface only in a zone that the endpoint service has too.
+    zones = {
+        name: sorted(
+            subnet.properties["AvailabilityZoneId"] for subnet in template.of_type("AWS::EC2::Subnet")
+        )
+        for name, template in templates.items()
+    }
+    assert zones["ecs-provider"] == zones["ec2-provider"] == zones["global-apigw"]
+    assert len(set(zones["global-apigw"])) == 2

@@ -1,0 +1,162 @@
+"""`make local` with the real processes on free ports, and `make smoke` as its client."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PORTS = ("API_PORT", "DOGS_PORT", "TODO_PORT", "DYNAMODB_PORT")
+BOUND_SECONDS = 60
+
+
+def free_ports() -> dict[str, str]:
+    sockets = [socket.socket() for _ in PORTS]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = {name: str(each.getsockname()[1]) for name, each in zip(PORTS, sockets, strict=True)}
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def listens(port: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def local_run(log: Path, ports: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """`make local` until it says that it is ready; SIGTERM at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["make", "local"],
+            cwd=ROOT,
+            env={**os.environ, **ports},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + BOUND_SECONDS
+        while "ready after" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.1)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        process.wait(BOUND_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, str]:
+    return free_ports()
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("local") / "log"
+
+
+@pytest.fixture(scope="module")
+def running(log: Path, ports: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with local_run(log, ports) as process:
+        yield process
+
+
+def smoke(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--silent", "smoke", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_smoke_goes_through_every_route(running: subprocess.Popen[bytes], ports: dict[str, str]) -> None:
+    done = smoke(f"URL=http://127.0.0.1:{ports['API_PORT']}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = re.findall(r"^\$ curl -i .*", done.stdout, re.MULTILINE)
+    assert len(shown) == 6
+    assert done.stdout.endswith("every route answered as it should\n")
+
+
+def test_a_request_can_be_followed_from_the_api_to_its_service(
+    running: subprocess.Popen[bytes], ports: dict[str, str], log: Path
+) -> None:
+    answer = subprocess.check_output(
+        ["curl", "-si", f"http://127.0.0.1:{ports['API_PORT']}/todo"], text=True, timeout=30
+    )
+    request_id = re.search(r"apigw-requestid: (\S+)", answer)
+    assert request_id
+    deadline = time.monotonic() + BOUND_SECONDS
+    while len(parts := set(re.findall(rf"(\S+) *\| .*{request_id.group(1)}", log.read_text()))) < 2:
+        assert time.monotonic() < deadline, parts
+        time.sleep(0.1)
+    assert parts == {"api.1", "todo.1"}
+
+
+def test_fails_when_a_port_is_busy_and_names_port_and_variable(
+    running: subprocess.Popen[bytes], ports: dict[str, str]
+) -> None:
+    for name in PORTS:
+        others = {**free_ports(), name: ports[name]}
+        done = subprocess.run(
+            ["make", "local"],
+            cwd=ROOT,
+            env={**os.environ, **others},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode != 0
+        assert f"error: port {ports[name]} is already in use" in done.stderr
+        assert f"{name}=<port>" in done.stderr
+
+
+def test_fails_when_nothing_listens_and_smoke_names_the_step() -> None:
+    done = smoke(f"URL=http://127.0.0.1:{free_ports()['API_PORT']}")
+    assert done.returncode != 0
+    assert "error: dogs: no answer: curl: (7)" in done.stderr
+
+
+def test_a_part_that_dies_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    ports, log = free_ports(), tmp_path / "log"
+    with local_run(log, ports) as process:
+        started = re.search(r"dog-names.1 started \(pid=(\d+)\)", log.read_text())
+        assert started
+        os.killpg(int(started.group(1)), signal.SIGKILL)
+        process.wait(BOUND_SECONDS)
+    assert process.returncode != 0
+    assert re.search(r"dog-names.1 stopped \(rc=-?\d+\)", log.read_text())
+    assert not any(listens(port) for port in ports.values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    ports, log = free_ports(), tmp_path / "log"
+    with local_run(log, ports) as process:
+        started = [int(pid) for pid in re.findall(r"started \(pid=(\d+)\)", log.read_text())]
+        # As a terminal does for Ctrl-C: the signal goes to the whole foreground group.
+        os.killpg(process.pid, number)
+        process.wait(BOUND_SECONDS)
+    assert len(started) == 5
+    deadline = time.monotonic() + BOUND_SECONDS
+    while left := [group for group in started if is_alive(group)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+    assert not any(listens(port) for port in ports.values())
