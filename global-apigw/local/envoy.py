@@ -125,13 +125,13 @@ def _connection_manager(api: HttpApi, jwks: str) -> Json:
         "stat_prefix": "http_api",
         # Every client is an outside one: its x-request-id is replaced, its x-envoy-* headers are dropped.
         "use_remote_address": True,
-        "internal_address_config": {"unix_sockets": False},
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         # HTTP APIs send Forwarded, not X-Forwarded-For.
         "skip_xff_append": True,
         "max_request_headers_kb": MAX_HEADERS_KB,
         "server_header_transformation": "PASS_THROUGH",
         "http_filters": [*_filters(api, jwks), _filter("router", suppress_envoy_headers=True)],
-        "route_config": {"virtual_hosts": [_virtual_host(api)]},
+        "route_config": {"virtual_hosts": [_virtual_host(api)], "validate_clusters": False},
         "local_reply_config": {"mappers": [*_unauthorized_audience(), *map(_reply_mapper, LOCAL_REPLIES)]},
         "access_log": [_access_log(api)],
     }
@@ -170,6 +170,7 @@ def _virtual_host(api: HttpApi) -> Json:
     }
     if api.cors:
         host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors_policy(api.cors)}
+        host["routes"].insert(0, _preflight())
     return host
 
 
@@ -216,6 +217,17 @@ def _rate_limit(route: Route) -> Json:
         "token_bucket": token_bucket(route.throttle),
         "filter_enabled": always,
         "filter_enforced": always,
+    }
+
+
+def _preflight() -> Json:
+    """Where a preflight on any path meets the CORS filter; one that the filter leaves unanswered is a 404."""
+    method = {"name": ":method", "string_match": {"exact": "OPTIONS"}}
+    asks = {"name": "access-control-request-method", "present_match": True}
+    return {
+        "name": "$preflight",
+        "match": {"prefix": "/", "headers": [method, asks]},
+        "route": {"cluster": "none", "cluster_not_found_response_code": "NOT_FOUND"},
     }
 
 
