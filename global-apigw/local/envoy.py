@@ -190,7 +190,7 @@ def _route(route: Route) -> Json:
         {"header": {"key": "forwarded", "value": forwarded}, "append_action": "APPEND_IF_EXISTS_OR_ADD"},
         _header("via", "HTTP/1.1 AmazonAPIGateway"),
     ]
-    removed = [*integration.remove, "x-forwarded-proto"]
+    removed = [*integration.remove, "x-forwarded-proto", "x-envoy-external-address"]
     for name, variable in integration.overwrite.items():
         if not (route.jwt and variable.startswith("$context.authorizer.claims.")):
             added.append(_header(name, context(variable, integration.logical_id)))
