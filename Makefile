@@ -40,7 +40,7 @@ $(FOLDERS:%=test-%): test-%: $(UV)
 	@echo "== $*: test" && $(MAKE) --silent -C $* test
 test-together: $(VENV)/dev build-all
 	@$(MAKE) --silent -C ecs-provider synth
-	@echo "== tests" && $(PY) -m pytest
+	@echo "== tests" && $(PY) -m pytest -m "not slow"
 
 .PHONY: lint $(FOLDERS:%=lint-%)
 lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
@@ -49,7 +49,8 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
 .PHONY: check
-check: lint test ## Run all that CI runs
+check: lint test ## Run all that CI runs: lint, test and the slower suites
+	@echo "== slower suites" && $(PY) -m pytest -m slow
 
 ##@ Maintain
 .PHONY: clean

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -160,3 +161,16 @@ def test_a_signal_leaves_no_process_behind(tmp_path: Path, number: signal.Signal
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
     assert not any(listens(port) for port in ports.values())
+
+
+def test_the_readme_shows_what_curl_prints(running: subprocess.Popen[bytes], ports: dict[str, str]) -> None:
+    [console] = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = re.findall(r"^\$ (curl .*)\n(.*)$", console, re.MULTILINE)
+    assert len(shown) == 2
+    for command, expected in shown:
+        words = shlex.split(command.replace(":8080/", f":{ports['API_PORT']}/"))
+        answer = subprocess.check_output([*words, "-sS"], text=True, timeout=30)
+        # Names and ids are random; all else is as printed.
+        assert re.sub(r'"(name|id)": ?"\w+"', "", answer.rstrip("\n")) == re.sub(
+            r'"(name|id)": ?"\w+"', "", expected
+        )

@@ -1,9 +1,8 @@
 #!/bin/bash
 # Boots an instance without the internet. It is the tail of the user data, which exports before it
 #   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]
-# Every step is bounded: ten minutes at worst. The first one that fails ends the boot and is signalled at once.
+# Every step is bounded, twelve minutes at worst. The first one that fails ends the boot and is signalled at once.
 set -euo pipefail
-: "${BUNDLE_URI:?}" "${TABLE_NAME:?}" "${AWS_REGION:?}"
 root=${BOOT_ROOT:-} # only tests set it
 
 retry() { # retry SECONDS COMMAND…: four tries of at most SECONDS each, for what needs the network
@@ -29,18 +28,20 @@ signal() { # signal SUCCESS|FAILURE REASON: to the wait condition of the stack's
 }
 
 finish() {
-  local status=$?
-  if ((status)); then
+  if (($?)); then
     echo "boot failed: could not $step"
     signal FAILURE "could not $step, see the console output of the instance"
+    journalctl --no-pager --unit todo --lines 30
   fi
 }
 
 boot() {
-  local step="start" bundle="$root/opt/todo-bundle"
   trap finish EXIT
+  step="read the settings"
+  : "${BUNDLE_URI:?}" "${TABLE_NAME:?}" "${AWS_REGION:?}"
 
   step="fetch the bundle"
+  local bundle="$root/opt/todo-bundle"
   mkdir -p "$bundle" "$root/etc/systemd/system"
   retry 30 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
   tar -xzf "$bundle.tar.gz" -C "$bundle"
@@ -49,7 +50,7 @@ boot() {
   retry 80 dnf install -y -q "python$(cat "$bundle/python-version")"
 
   step="install the service"
-  "$bundle/install.sh" "$root/opt/todo"
+  timeout 120 "$bundle/install.sh" "$root/opt/todo"
   printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" ACCESS_LOG "${ACCESS_LOG:-on}" \
     >"$root/etc/todo.env"
   install -m 644 "$bundle/todo.service" "$root/etc/systemd/system/todo.service"
@@ -63,4 +64,4 @@ boot() {
   signal SUCCESS "todo answers"
 }
 
-boot 2>&1 | tee -a "$root/var/log/todo-boot.log" "$root/dev/console"
+boot 2>&1 | tee -a "$root/var/log/todo-boot.log" >"$root/dev/console"

@@ -11,7 +11,6 @@ import hashlib
 import io
 import subprocess
 import sys
-import sysconfig
 import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,48 +19,33 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "todo"
 CACHE = ROOT / ".build" / "wheels"
 INSTANCE = ("3.13", "manylinux_2_28_aarch64", "manylinux2014_aarch64")  # Amazon Linux 2023 on Graviton
-NATIVE = (f"{sys.version_info.major}.{sys.version_info.minor}", sysconfig.get_platform())
-
-
-class BundleError(Exception):
-    """Why there is no bundle."""
+NATIVE = (f"{sys.version_info.major}.{sys.version_info.minor}",)  # pip then takes this machine's platform
 
 
 def wheels(target: tuple[str, ...], cache: Path) -> list[Path]:
     """The wheels that requirements.txt pins, downloaded once for each version of it and each target."""
     requirements = APP / "requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes() + repr(target).encode()).hexdigest()[:16]
-    folder = cache / key
+    folder = cache / hashlib.sha256(requirements.read_bytes() + repr(target).encode()).hexdigest()[:16]
     if not folder.exists():
         python, *platforms = target
-        choice = [f"--platform={platform}" for platform in platforms] if target != NATIVE else []
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        command += [
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary=:all:",
-            f"--python-version={python}",
-            *choice,
-        ]
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache) as part:
-            command += [f"--dest={part}", f"--requirement={requirements}"]
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                       "--require-hashes", f"--requirement={requirements}", f"--dest={part}", "--only-binary=:all:",
+                       f"--python-version={python}", *(f"--platform={platform}" for platform in platforms)]  # fmt: skip
             if subprocess.run(command, check=False).returncode:  # noqa: S603  nothing in it comes from outside
-                raise BundleError(f"pip could not download the wheels of {requirements}, see above")
+                sys.exit(f"error: pip could not download the wheels of {requirements}, see above")
             Path(part).rename(folder)
     return sorted(folder.glob("*.whl"))
 
 
 def members(python: str, wheels: list[Path]) -> dict[str, bytes]:
     """What lies in the bundle, by name."""
-    files = [*APP.glob("*.py"), *wheels]
-    return {
-        **{
-            f"{file.parent.name if file.parent == APP else 'wheels'}/{file.name}": file.read_bytes()
-            for file in files
-        },
-        **{name: (APP / name).read_bytes() for name in ("install.sh", "requirements.txt", "todo.service")},
-        "python-version": f"{python}\n".encode(),
+    app, loose = APP.glob("*.py"), ("install.sh", "requirements.txt", "todo.service")
+    files = {f"todo/{path.name}": path for path in app} | {f"wheels/{path.name}": path for path in wheels}
+    files |= {name: APP / name for name in loose}
+    return {name: path.read_bytes() for name, path in files.items()} | {
+        "python-version": f"{python}\n".encode()
     }
 
 
@@ -80,24 +64,17 @@ def pack(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Build the bundle that an instance boots from.")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--native", action="store_true", help="for this machine's Python instead of an instance's"
-    )
+    parser.add_argument("--native", action="store_true", help="for this machine instead of an instance")
     args = parser.parse_args(argv)
     target = NATIVE if args.native else INSTANCE
-    try:
-        packed = pack(members(target[0], wheels(target, CACHE)))
-    except BundleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    packed = pack(members(target[0], wheels(target, CACHE)))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_bytes(packed)
     print(f"{args.out}: {len(packed) / 1e6:.0f} MB, sha256 {hashlib.sha256(packed).hexdigest()}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

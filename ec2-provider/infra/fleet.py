@@ -16,8 +16,8 @@ from infra.network import Network
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
-# An instance that has not answered /healthz by then is replaced.
-GRACE = Duration.minutes(10)
+# A boot takes up to twelve minutes at worst; an instance that has not answered /healthz by then is replaced.
+GRACE = Duration.minutes(15)
 TABLE_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
 
 

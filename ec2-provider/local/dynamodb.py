@@ -26,10 +26,10 @@ STOP = {signal.SIGINT, signal.SIGTERM}
 
 def table_definition(template: Template) -> dict[str, Any]:
     """What CreateTable takes, besides the name; TemplateError for a property that is not known here."""
-    table, *others = template.of_type("AWS::DynamoDB::Table") or [None]
-    if table is None or others:
-        raise TemplateError(f"expected one AWS::DynamoDB::Table in the template, found {len(others) + bool(table)}")
-    with template.read(table) as properties:
+    tables = template.of_type("AWS::DynamoDB::Table")
+    if len(tables) != 1:
+        raise TemplateError(f"expected one AWS::DynamoDB::Table in the template, found {len(tables)}")
+    with template.read(tables[0]) as properties:
         # How AWS keeps the table; nothing here depends on it.
         properties.ignore("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification")
         properties.ignore("TableName", "Tags")
@@ -49,32 +49,33 @@ def serve(listener: socket.socket) -> None:
     Thread(target=server.serve_forever, daemon=True).start()
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Run DynamoDB on this machine, with the template's table.")
     parser.add_argument("--template", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--table-name", required=True)
-    parser.add_argument("--region", default="us-west-2", help="its clients' (us-west-2): a table is in one region")
+    parser.add_argument(
+        "--region", default="us-west-2", help="its clients' (us-west-2): a table is in one region"
+    )
     args = parser.parse_args(argv)
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # for sigwait, below
     try:
         definition = table_definition(Template.load(args.template))
-        serve(socket.create_server(("127.0.0.1", args.port)))
+        listener = socket.create_server(("127.0.0.1", args.port))
     except TemplateError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        sys.exit(f"error: {error}")
     except OSError as error:
-        reason = os.strerror(error.errno)
-        print(f"error: {reason}: port {args.port}, change DYNAMODB_PORT", file=sys.stderr)
-        return 1
+        sys.exit(
+            f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT"
+        )
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # in every thread from here on: sigwait takes them
+    serve(listener)
     url = f"http://127.0.0.1:{args.port}"
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region, **keys)
+    client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region,
+                          aws_access_key_id="local", aws_secret_access_key="local")  # fmt: skip # noqa: S106
     client.create_table(TableName=args.table_name, **definition)
     print(f"DynamoDB is ready: {url}, table {args.table_name} in {args.region}", flush=True)
     signal.sigwait(STOP)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

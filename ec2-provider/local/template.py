@@ -36,6 +36,7 @@ class Properties:
         self, where: str, values: dict[str, Any], reads: list[tuple[str, ...]], path: tuple[str, ...]
     ) -> None:
         self.where, self._values, self._reads, self._path = where, dict(values), reads, path
+        self._keys_are_data = False
 
     def __enter__(self) -> Properties:
         return self
@@ -47,7 +48,8 @@ class Properties:
     def take(self, name: str, default: Any = _REQUIRED) -> Any:
         """The value of `name`, which is then read; TemplateError when it is missing and has no default."""
         if name in self._values:
-            self._reads.append((*self._path, name))
+            if not self._keys_are_data:
+                self._reads.append((*self._path, name))
             return self._values.pop(name)
         if default is _REQUIRED:
             raise TemplateError(f"{self.where}: property {name} is missing")
@@ -75,7 +77,8 @@ class Properties:
         return Properties(f"{self.where} {'.'.join(path)}", value, self._reads, (*self._path, *path))
 
     def names(self) -> list[str]:
-        """What has not been taken yet: for tables whose keys are data."""
+        """The keys of a table whose keys are data, not names of properties: they are not recorded in `reads`."""
+        self._keys_are_data = True
         return list(self._values)
 
     def ignore(self, *names: str) -> None:
@@ -95,6 +98,7 @@ class Resource:
     logical_id: str
     type: str
     properties: dict[str, Any]
+    depends_on: tuple[str, ...] = ()
 
 
 class Template:
@@ -104,7 +108,9 @@ class Template:
         self.outputs: dict[str, Any] = document.get("Outputs", {})
         self.reads: list[tuple[str, ...]] = []
         self._resources = {
-            logical_id: Resource(logical_id, body["Type"], body.get("Properties", {}))
+            logical_id: Resource(
+                logical_id, body["Type"], body.get("Properties", {}), tuple(body.get("DependsOn", ()))
+            )
             for logical_id, body in document["Resources"].items()
         }
 

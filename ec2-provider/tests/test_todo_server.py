@@ -1,67 +1,115 @@
 """The todo service under its real gunicorn: what only the server can do or spoil. DynamoDB is not needed."""
 
-import http.client
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import FOLDER
 
 GUNICORN = [str(Path(sys.executable).with_name("gunicorn")), "-c", "todo/gunicorn.conf.py"]
-ENVIRON = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "HOST": "127.0.0.1", "HOME": "/nonexistent"}
+ENVIRON = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "HOST": "127.0.0.1"}
 
 
 class Server:
-    """A running gunicorn; `lines` are its access log after it has ended."""
+    """A running gunicorn."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process, self.port = process, port
+    def __init__(self, drain_seconds: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        environ, pipe = {**ENVIRON, "PORT": str(self.port), "DRAIN_SECONDS": drain_seconds}, subprocess.PIPE
+        self.process = subprocess.Popen(
+            GUNICORN, cwd=FOLDER, env=environ, stdout=pipe, stderr=pipe, text=True
+        )
 
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+    def connect(self) -> HTTPConnection:
+        """Once it answers."""
+        for _ in range(300):
+            try:
+                connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+                assert get(connection, "/healthz")[0] == 200
+                return connection
+            except ConnectionRefusedError:
+                assert self.process.poll() is None
+                time.sleep(0.05)
+        raise TimeoutError
 
-    def stop(self) -> list[dict[str, str]]:
+    def stop(self) -> list[dict[str, Any]]:
+        """Its access log."""
         self.process.terminate()
         out, err = self.process.communicate(timeout=20)
         assert self.process.returncode == 0, err
         return [json.loads(line) for line in out.splitlines()]
 
 
-@contextmanager
-def serving(**environ: str) -> Iterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environ = {**ENVIRON, "PORT": str(port), **environ}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(GUNICORN, cwd=FOLDER, env=environ, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            server = Server(process, port)
-            deadline = time.monotonic() + 15
-            while ask(server.connect(), "/healthz", dead_is_0=True)[0] != 200:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.05)
-            yield server
-        finally:
-            process.kill()
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    server = Server(getattr(request, "param", "0"))
+    yield server
+    if server.process.returncode is None:
+        server.process.kill()
+        server.process.communicate()
 
 
-def ask(
-    connection: http.client.HTTPConnection, path: str, dead_is_0: bool = False, **headers: str
-) -> tuple[int, dict[str, str], str]:
-    try:
-        connection.request("GET", path, headers=headers)
-    except ConnectionRefusedError:
-        if dead_is_0:
-            return 0, {}, ""
-        raise
+def get(connection: HTTPConnection, path: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Status, Connection header and body."""
+    connection.request("GET", path, headers=headers or {})
     response = connection.getresponse()
-    return response.status, dict(response.getheaders()), response.read().decode()
+    return response.status, response.headers["Connection"], response.read().decode()
+
+
+def test_server_keeps_http_in_order(server: Server) -> None:
+    connection = server.connect()
+    kept = connection.sock
+    spoofed = {"x_auth_subject": "mallory", "X_Request_Id": "forged", "SCRIPT_NAME": "/todo"}
+    assert get(connection, "/todo/nobody", spoofed)[0] == 404
+    chunks = (b"data=" + b"x" * 8192 for _ in range(10))
+    connection.request(
+        "POST", "/todo", chunks, {"Content-Type": "application/x-www-form-urlencoded"}, encode_chunked=True
+    )
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())) == (413, {"message": "Request Entity Too Large"})
+    assert get(connection, "/todo/again")[:2] == (404, "keep-alive")
+    assert connection.sock is kept
+    bad_header, long_line = (
+        b"GET /todo HTTP/1.1\r\nA B: c\r\n\r\n",
+        b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000),
+    )
+    bad_chunk = b"POST /todo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n"
+    for broken, status in ((bad_header, 400), (long_line, 414), (bad_chunk, 400)):
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(broken)
+            head, body = raw.makefile("rb").read().split(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status) and b"application/json" in head
+        assert json.loads(body)["message"]
+    connection.close()
+    log = server.stop()
+    assert [line["status"] for line in log] == [404, 413, 404, 400]
+    assert {("subject" in line, line["requestId"]) for line in log} == {(False, "")}
+
+
+@pytest.mark.parametrize("server", ["2"], indirect=True)
+def test_sigterm_drains(server: Server) -> None:
+    idle, busy, new = server.connect(), server.connect(), HTTPConnection("127.0.0.1", server.port)
+    server.process.terminate()
+    while get(new, "/healthz")[0] == 200:
+        new.close()
+    time.sleep(0.2)  # for the other worker
+    assert get(busy, "/todo/kept")[:2] == (404, "close")
+    assert get(new, "/todo/new")[:2] == (404, "close")
+    assert get(new, "/healthz")[:2] == (503, "close")
+    assert get(idle, "/todo/idle")[:2] == (404, "close")
+    assert len(server.stop()) == 3
+
+
+def test_fails_when_a_setting_is_missing() -> None:
+    result = subprocess.run(GUNICORN, cwd=FOLDER, env={"PORT": "http"}, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "error: TABLE_NAME is missing" in result.stderr and "Traceback" not in result.stderr

@@ -1,17 +1,14 @@
 """The todo service: a small HTTP API over one DynamoDB table. Its contract is ../openapi.yaml."""
 
-import json
 import os
-import sys
-import time
-from datetime import UTC, datetime
 from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 
+from todo.answers import answer, log_access, refuse, refuse_body, start_clock, unavailable
 from todo.inputs import ID, MAX_BODY, read_data, read_page, write_cursor
 from todo.settings import Settings
 from todo.store import NoFreeIdError, Store
@@ -28,7 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/todo", "create", partial(create, store), methods=["POST"])
     app.add_url_rule("/todo", "page", partial(page, store))
     app.add_url_rule("/todo/<todo_id>", "get", partial(get, store))
-    app.add_url_rule("/healthz", "healthz", lambda: answer(200, {"status": "ok"}))
+    app.add_url_rule("/healthz", "healthz", healthz)
     app.register_error_handler(HTTPException, refuse)
     app.register_error_handler(ParseException, refuse_body)
     for outage in (BotoCoreError, ClientError, NoFreeIdError):
@@ -57,48 +54,8 @@ def get(store: Store, todo_id: str) -> Response:
     return answer(200, todo) if todo else answer(404, {"message": "there is no todo with this id"})
 
 
-def answer(status: int, body: object, **headers: str) -> Response:
-    text = json.dumps(body, ensure_ascii=False) + "\n"
-    return Response(text, status, headers, content_type="application/json")
-
-
-def refuse(error: HTTPException) -> Response:
-    """Also answers an unexpected exception, which Flask has logged with its traceback, as a 500."""
-    message = vars(error).get("description", error.name)  # werkzeug's own descriptions are prose for browsers
-    allow = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return answer(error.code or 500, {"message": message}, **allow)
-
-
-def refuse_body(error: ParseException) -> Response:
-    """Chunks are parsed as the body is read, in the midst of a request."""
-    return answer(400, {"message": f"the body is not valid HTTP: {error}"})
-
-
-def unavailable(error: Exception) -> Response:
-    request_id = request.headers.get("x-request-id", "")
-    current_app.logger.error("request %r: DynamoDB did not serve it: %r", request_id, error)
-    return answer(503, {"message": "the todos cannot be reached, try again"}, **{"Retry-After": "1"})
-
-
-def start_clock() -> None:
-    g.started = time.perf_counter()
-
-
-def log_access(response: Response) -> Response:
-    """One JSON line a request; health checks would drown the rest."""
-    if request.path == "/healthz":
-        return response
-    subject = request.headers.get("x-auth-subject")
-    line = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestId": request.headers.get("x-request-id", ""),
-        **({} if subject is None else {"subject": subject}),
-        "method": request.method,
-        "path": request.path,
-        "status": response.status_code,
-        "bytes": response.content_length,
-        "durationMs": round((time.perf_counter() - g.started) * 1000, 1),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")  # in one piece: print() lets threads mix their lines
-    sys.stdout.flush()
-    return response
+def healthz() -> Response:
+    """Asks nothing but this process: an outage of DynamoDB must not get the instances replaced."""
+    if current_app.config.get("DRAINING"):
+        return answer(503, {"message": "draining: send new connections elsewhere"})
+    return answer(200, {"status": "ok"})

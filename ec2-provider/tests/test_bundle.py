@@ -1,0 +1,123 @@
+"""The bundle: the same bytes for the same input, and all that an instance without a network needs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from infra import bundle
+
+LO_UP = """
+import fcntl, socket, struct
+with socket.socket() as s:  # SIOCSIFFLAGS: IFF_UP
+    fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
+"""
+INSTALL_AND_ASK = """
+set -eu
+"$PYTHON" -c "$LO_UP"
+"$BUNDLE/install.sh" "$DEST"
+cd "$DEST"
+venv/bin/gunicorn -c todo/gunicorn.conf.py & server=$!
+curl --silent --show-error --fail --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/healthz
+kill "$server"
+wait "$server"
+"""
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle for this machine."""
+    path = tmp_path_factory.mktemp("bundle") / "bundle.tar.gz"
+    bundle.main(["--native", "--out", str(path)])
+    return path
+
+
+def test_same_input_same_bytes_and_no_second_download(
+    native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", None)
+    again = tmp_path / "deep" / "again.tar.gz"
+    bundle.main(["--native", "--out", str(again)])
+    assert again.read_bytes() == native.read_bytes()
+
+
+def test_holds_the_app_and_the_pinned_wheels_only(native: Path) -> None:
+    with tarfile.open(native) as tar:
+        entries = tar.getmembers()
+    names = [entry.name for entry in entries]
+    assert names == sorted(names)
+    assert {(entry.mtime, entry.uid, entry.gid, entry.uname) for entry in entries} == {(0, 0, 0, "")}
+    assert {entry.name for entry in entries if entry.mode & 0o111} == {"install.sh"}
+    wheels = [name.removeprefix("wheels/").split("-")[0] for name in names if name.startswith("wheels/")]
+    pinned = re.findall(r"^([\w-]+)==", (bundle.APP / "requirements.txt").read_text(), re.MULTILINE)
+    assert sorted(wheels) == sorted(name.replace("-", "_") for name in pinned)
+    app = {f"todo/{path.name}" for path in bundle.APP.glob("*.py")}
+    others = {"install.sh", "python-version", "requirements.txt", "todo.service"}
+    assert {name for name in names if not name.startswith("wheels/")} == app | others
+
+
+def test_requirements_do_not_depend_on_the_machine_that_builds() -> None:
+    # pip chooses wheels for the instance, but reads markers for the Python that runs it.
+    assert ";" not in (bundle.APP / "requirements.txt").read_text()
+
+
+def test_changed_requirements_are_downloaded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, commands = shutil.copytree(bundle.APP, tmp_path / "todo"), []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, returncode=0)
+
+    monkeypatch.setattr(bundle, "APP", app)
+    monkeypatch.setattr(subprocess, "run", pip)
+    bundle.wheels(bundle.INSTANCE, tmp_path / "cache")
+    bundle.wheels(bundle.INSTANCE, tmp_path / "cache")
+    (app / "requirements.txt").write_text("flask==0\n")
+    bundle.wheels(bundle.INSTANCE, tmp_path / "cache")
+    assert len(commands) == 2
+    assert {"--platform=manylinux2014_aarch64", "--python-version=3.13", "--require-hashes"} <= set(
+        commands[0]
+    )
+
+
+def test_fails_when_pip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(SystemExit, match="error: pip could not download the wheels"):
+        bundle.main(["--native", "--out", str(tmp_path / "bundle.tar.gz")])
+    assert list((tmp_path / "cache").iterdir()) == [] and not (tmp_path / "bundle.tar.gz").exists()
+
+
+def without_network() -> list[str]:
+    for command in (["unshare", "-n"], ["unshare", "-rn"]):
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*command, "true"], capture_output=True).returncode == 0
+        ):
+            return command
+    pytest.skip("no unshare that may cut the network off: not Linux, or user namespaces are forbidden")
+
+
+def test_installs_and_answers_with_the_network_cut_off(native: Path, tmp_path: Path) -> None:
+    with tarfile.open(native) as tar:
+        tar.extractall(tmp_path / "bundle", filter="data")
+    environ = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PYTHON": sys.executable,
+        "LO_UP": LO_UP,
+        "BUNDLE": str(tmp_path / "bundle"),
+        "DEST": str(tmp_path / "installed"),
+        "TABLE_NAME": "todo",
+        "AWS_REGION": "us-west-2",
+        "DRAIN_SECONDS": "0",
+    }
+    command = [*without_network(), "bash", "-c", INSTALL_AND_ASK]
+    result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout.strip()) == (0, '{"status": "ok"}'), result.stderr

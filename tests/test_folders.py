@@ -1,0 +1,67 @@
+"""Each folder is a project of its own: it works where nothing of the others is, and synthesizes without a network."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FOLDERS, ROOT
+
+SETTINGS = {
+    "AWS_REGION": "us-west-2",
+    "AWS_ACCOUNT": "123456789012",
+    "API_GATEWAY_ACCOUNT_ARN": "arn:aws:iam::111111111111:root",
+    "IMAGE_TAG": "001",
+    "BUNDLE": "bundle.tar.gz",
+    "DOGNAME_SERVICE_NAME": "com.amazonaws.vpce.us-west-2.vpce-svc-0d09",
+    "TODO_SERVICE_NAME": "com.amazonaws.vpce.us-west-2.vpce-svc-070d",
+}
+
+
+def export(folder: str, to: Path) -> Path:
+    """What is committed of `folder`, and nothing else, in an empty place."""
+    archive = subprocess.run(["git", "archive", "HEAD", folder], cwd=ROOT, capture_output=True, check=True)
+    subprocess.run(["tar", "-x", "-C", str(to)], input=archive.stdout, check=True)
+    return to / folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Path) -> None:
+    environ = {
+        name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")
+    }
+    alone = export(folder, tmp_path)
+    done = subprocess.run(
+        ["make", "--silent", "test"], cwd=alone, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert " passed" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="unshare is Linux's way to take the network away")
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_synth_needs_no_network_and_no_home(folder: str, tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    assert unshare, "install util-linux"
+    work = ROOT / folder
+    (tmp_path / "bundle.tar.gz").write_bytes(b"some bundle")
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        [unshare, "--net", "--map-root-user", str(work / ".venv/bin/python"), "app.py"],
+        cwd=work,
+        env={
+            "PATH": f"{work}/.venv/bin:{os.environ['PATH']}",
+            "HOME": str(tmp_path / "home"),
+            **SETTINGS,
+            "BUNDLE": str(tmp_path / "bundle.tar.gz"),
+            "CDK_OUTDIR": str(tmp_path / "cdk.out"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"cdk.out/{folder}.template.json").is_file()
