@@ -135,6 +135,7 @@ def test_fails_when_nothing_listens_and_smoke_names_the_step() -> None:
     assert "error: dogs: no answer: curl: (7)" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_part_that_dies_ends_the_run_and_is_named(tmp_path: Path) -> None:
     ports, log = free_ports(), tmp_path / "log"
     with local_run(log, ports) as process:
@@ -147,6 +148,7 @@ def test_a_part_that_dies_ends_the_run_and_is_named(tmp_path: Path) -> None:
     assert not any(listens(port) for port in ports.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
     ports, log = free_ports(), tmp_path / "log"

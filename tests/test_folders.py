@@ -42,6 +42,7 @@ def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Pat
     assert " passed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="unshare is Linux's way to take the network away")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_synth_needs_no_network_and_no_home(folder: str, tmp_path: Path) -> None:
