@@ -31,6 +31,44 @@ $(FOLDERS:%=build-%): build-%: $(UV)
 smoke: ## Try each route of the API at URL (default: the local one) with curl
 	@$(PYTHON) tools/smoke.py $(URL)
 
+##@ Deploy it (README.md, "Deploy", says what to export)
+# One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each.
+as = $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
+	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root)
+NEEDED := $(foreach team,ECS EC2 GATEWAY,$(team)_ACCOUNT $(team)_PROFILE)
+
+.PHONY: deploy-ecs
+deploy-ecs: $(UV) ## Push the image and deploy ecs-provider
+	@$(MAKE) --silent -C ecs-provider deploy $(call as,ECS)
+
+.PHONY: deploy-ec2
+deploy-ec2: $(UV) ## Build the bundle and deploy ec2-provider
+	@$(MAKE) --silent -C ec2-provider deploy $(call as,EC2)
+
+.PHONY: deploy-gateway
+deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the providers
+	@$(PYTHON) tools/service_names.py make --silent -C global-apigw deploy $(call as,GATEWAY)
+	@$(PYTHON) tools/api_url.py
+
+.PHONY: deploy
+deploy: ## Deploy all three in order, each to its account with its profile
+	$(call all_are_set,$(NEEDED))
+	@$(MAKE) --silent deploy-ecs
+	@$(MAKE) --silent deploy-ec2
+	@$(MAKE) --silent deploy-gateway
+
+.PHONY: destroy
+destroy: $(UV) ## Delete all three, the gateway first; the table and the image repository stay
+	$(call all_are_set,$(NEEDED))
+	@$(PYTHON) tools/service_names.py make --silent -C global-apigw destroy $(call as,GATEWAY)
+	@$(MAKE) --silent -C ec2-provider destroy $(call as,EC2)
+	@$(MAKE) --silent -C ecs-provider destroy $(call as,ECS)
+
+# $(call all_are_set,VARIABLES): stops with the names of those that are empty.
+missing = $(strip $(foreach name,$(1),$(if $($(name)),,$(name))))
+all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: all three in one go needs an account and a \
+	profile for each, such as ECS_ACCOUNT=222222222222 ECS_PROFILE=dogs))
+
 ##@ Check it
 .PHONY: test
 test: $(FOLDERS:%=test-%) test-together ## Run every folder's tests, the contracts and one end-to-end test

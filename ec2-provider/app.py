@@ -7,20 +7,14 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from infra.settings import Setting, SettingsError, load_settings
+from infra.settings import SettingsError
 from infra.stack import Ec2ProviderStack
-
-SETTINGS = {
-    "API_GATEWAY_ACCOUNT_ARN": Setting(
-        r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
-    ),
-    "BUNDLE": Setting(r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz"),
-}
+from infra.variables import read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
     """The app, not yet synthesized; SettingsError when the environment is incomplete or the bundle is not built."""
-    settings = load_settings(environ, **SETTINGS)
+    settings = read_settings(environ)
     if not Path(settings["BUNDLE"]).is_file():
         raise SettingsError(
             f"error: the bundle {settings['BUNDLE']} does not exist; build it with: make bundle"

@@ -52,7 +52,7 @@ endef
 	@mkdir -p .local; echo '$(LOCAL_SETTINGS)' | cmp -s - $@ || echo '$(LOCAL_SETTINGS)' > $@
 
 .local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/*) $(VENV)/installed .local/settings
-	@$(LOCAL_SETTINGS) CDK_OUTDIR=.local/cdk.out $(PY) app.py
+	@$(LOCAL_SETTINGS) CDK_VALIDATION=false CDK_OUTDIR=.local/cdk.out $(PY) app.py
 	@touch $@
 
 .PHONY: FORCE

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 
-from infra.settings import Setting, SettingsError, load_settings
+from infra.repository import why_not_pushed
+from infra.settings import SettingsError
 from infra.stack import EcsProviderStack
-
-SETTINGS = {
-    "API_GATEWAY_ACCOUNT_ARN": Setting(
-        r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
-    ),
-    "IMAGE_TAG": Setting(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "001"),
-}
+from infra.variables import read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
     """The app, not yet synthesized; SettingsError when the environment is incomplete."""
+    settings = read_settings(environ)
     app = cdk.App(outdir=outdir)
-    EcsProviderStack(app, settings=load_settings(environ, **SETTINGS))
+    stack = EcsProviderStack(app, settings=settings)
+    # Set when the CDK CLI asks: its deploy stops at an error, while its destroy goes on.
+    if "CDK_CLI_VERSION" in environ and (problem := why_not_pushed(settings)):
+        cdk.Annotations.of(stack).add_error(problem)
     return app
 
 

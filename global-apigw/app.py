@@ -3,44 +3,25 @@
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import aws_cdk as cdk
 
-from infra.services import Registry, RegistryError, load_registry
-from infra.settings import Setting, SettingsError, load_settings
+from infra.settings import SettingsError
 from infra.stack import GlobalApigwStack
-
-SERVICE_NAME = Setting(
-    r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+",
-    "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0",
-)
-
-
-def read_registry(environ: Mapping[str, str]) -> Registry:
-    """The registry that SERVICES names, services.toml when it names none."""
-    path = Path(environ.get("SERVICES") or Path(__file__).with_name("services.toml"))
-    if not path.is_file():
-        raise SettingsError(
-            f"error: SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"
-        )
-    return load_registry(path.read_text())
+from infra.variables import read_registry, read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
-    """The app, not yet synthesized; SettingsError or RegistryError when the input is incomplete."""
-    registry = read_registry(environ)
-    settings = load_settings(
-        environ, **{service.endpoint_service: SERVICE_NAME for service in registry.services}
-    )
+    """The app, not yet synthesized; SettingsError when the environment or the registry is incomplete."""
+    settings = read_settings(environ)
     app = cdk.App(outdir=outdir)
-    GlobalApigwStack(app, settings=settings, registry=registry)
+    GlobalApigwStack(app, settings=settings, registry=read_registry(environ))
     return app
 
 
 if __name__ == "__main__":
     try:
         build(os.environ).synth()
-    except (SettingsError, RegistryError) as problems:
+    except SettingsError as problems:
         print(problems, file=sys.stderr)
         sys.exit(2)

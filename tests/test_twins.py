@@ -9,9 +9,13 @@ ROOT = Path(__file__).parent.parent
 ALL = ("ecs-provider", "ec2-provider", "global-apigw")
 TWINS = {
     "venv.mk": ALL,
+    "deploy.mk": ALL,
+    "guard.py": ALL,
+    "infra/guards.py": ALL,
     "infra/settings.py": ALL,
     "infra/network.py": ALL,
     "infra/endpoint_service.py": ("ecs-provider", "ec2-provider"),
+    "infra/connections.py": ("ecs-provider", "ec2-provider"),
 }
 COPIES = [
     *(tuple(f"{folder}/{file}" for folder in folders) for file, folders in TWINS.items()),

@@ -11,8 +11,7 @@ from constructs import Construct
 
 from infra.endpoint_service import PORT
 from infra.network import Network
-
-REPOSITORY = "dog-names"
+from infra.repository import NAME
 
 
 class DogNames(Construct):
@@ -21,7 +20,7 @@ class DogNames(Construct):
     def __init__(self, scope: Construct, id: str, *, network: Network, image_tag: str) -> None:
         super().__init__(scope, id)
         # The push step creates the repository and it outlives the stack, so here it is only named.
-        repository = ecr.Repository.from_repository_name(self, "Repository", REPOSITORY)
+        repository = ecr.Repository.from_repository_name(self, "Repository", NAME)
         task = ecs.FargateTaskDefinition(
             self,
             "Task",

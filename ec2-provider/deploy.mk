@@ -1,0 +1,51 @@
+# Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
+# Gives bootstrap, diff, deploy, destroy. A folder's Makefile may say what `before-deploy` builds.
+
+# Whom to deploy as: exported AWS_* keys, or a profile.
+PROFILE ?= $(AWS_PROFILE)
+# What the CDK CLI asks before it changes: broadening (of permissions), any-change, never.
+APPROVAL ?= broadening
+# With a profile, exported keys are taken away: the SDK would prefer them and the CLI might not.
+AS = $(if $(PROFILE),env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN AWS_PROFILE=$(PROFILE))
+CDK := node_modules/.bin/cdk
+OUTPUTS := .outputs/$(FOLDER).json
+
+$(CDK): package-lock.json $(VENV)/installed
+	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
+	@npm ci --silent && touch $@
+
+# $(call guard,bootstrap|deploy|destroy|diff): stops, before anything changes, at what would go wrong later.
+guard = @$(AS) $(PY) guard.py $(1) $(APPROVAL)
+
+##@ Deploy (README.md says which variables to export)
+.PHONY: bootstrap
+bootstrap: $(VENV)/installed ## Prepare the account for the CDK, once per account and region
+	$(call guard,bootstrap)
+	@$(MAKE) --silent $(CDK)
+	@$(AS) $(CDK) bootstrap --app '' aws://$(AWS_ACCOUNT)/$(AWS_REGION)
+
+.PHONY: diff
+diff: $(VENV)/installed ## Show what a deploy would change
+	$(call guard,diff)
+	@$(MAKE) --silent $(CDK)
+	@CDK_OUTDIR=cdk.out $(PY) app.py
+	@$(AS) $(CDK) diff --app cdk.out
+
+.PHONY: deploy
+deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
+	$(call guard,deploy)
+	@$(MAKE) --silent $(CDK)
+	@$(MAKE) --silent before-deploy
+	@mkdir -p .outputs
+	@$(AS) $(CDK) deploy --all --require-approval $(APPROVAL) --outputs-file $(OUTPUTS)
+
+.PHONY: destroy
+destroy: $(VENV)/installed ## Delete the stack; what is retained stays
+	$(call guard,destroy)
+	@$(MAKE) --silent $(CDK)
+	@CDK_OUTDIR=cdk.out $(PY) app.py
+	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
+	@rm -f $(OUTPUTS)
+
+.PHONY: before-deploy
+before-deploy:

@@ -1,0 +1,34 @@
+"""Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
+
+`python guard.py bootstrap|diff|push|deploy|destroy APPROVAL` stops, in one sentence and before anything changes, at what
+would go wrong later. Besides app.py the only reader of os.environ; without the CDK, so that it answers at once.
+"""
+
+import os
+import sys
+
+import boto3
+
+from infra.guards import GuardError, check_account, check_terminal, check_zones
+from infra.settings import SettingsError
+from infra.variables import CHECKS, STACK, read_settings
+
+
+def guard(verb: str, approval: str) -> None:
+    """SettingsError or GuardError says why `verb` must not go on."""
+    settings = read_settings(os.environ)
+    check_terminal(verb, approval)
+    session = boto3.Session()
+    check_account(session, settings)
+    if verb == "deploy":
+        check_zones(session, settings, STACK)
+    for check in CHECKS.get(verb, ()):
+        check(session, settings, STACK)
+
+
+if __name__ == "__main__":
+    try:
+        guard(*sys.argv[1:])
+    except (SettingsError, GuardError) as problems:
+        print(problems, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,23 @@
+"""What this folder has of its own: its stack's name, its variables, its checks before a deploy or destroy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.connections import check_connections
+from infra.guards import Checks
+from infra.settings import Setting, Settings, load_settings
+
+STACK = "ec2-provider"
+CHECKS: Checks = {"destroy": [check_connections]}
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """SettingsError lists everything that is missing or malformed."""
+    return load_settings(
+        environ,
+        API_GATEWAY_ACCOUNT_ARN=Setting(
+            r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
+        ),
+        BUNDLE=Setting(r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz"),
+    )

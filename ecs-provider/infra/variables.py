@@ -1,0 +1,24 @@
+"""What this folder has of its own: its stack's name, its variables, its checks before a deploy or destroy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.connections import check_connections
+from infra.guards import Checks
+from infra.image import image_tag
+from infra.settings import Setting, Settings, load_settings
+
+STACK = "ecs-provider"
+CHECKS: Checks = {"destroy": [check_connections]}
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """SettingsError lists everything that is missing or malformed."""
+    return load_settings(
+        environ,
+        API_GATEWAY_ACCOUNT_ARN=Setting(
+            r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
+        ),
+        IMAGE_TAG=Setting(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "001", default=image_tag()),
+    )

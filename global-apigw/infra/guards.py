@@ -1,0 +1,88 @@
+"""Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
+
+What is checked before CloudFormation starts: each check raises GuardError with what came, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.settings import Settings
+
+
+class GuardError(Exception):
+    """Why nothing was changed."""
+
+    def __str__(self) -> str:
+        return f"error: {super().__str__()}"
+
+
+# What a folder checks besides, by verb, each as (session, settings, stack).
+Checks = Mapping[str, Sequence[Callable[[boto3.Session, Settings, str], None]]]
+
+
+def check_terminal(verb: str, approval: str) -> None:
+    """The CDK CLI asks before it broadens permissions or destroys; without a terminal nobody can answer."""
+    if approval not in ("never", "broadening", "any-change"):
+        raise GuardError(f"APPROVAL is {approval!r}, expected broadening, any-change or never")
+    if verb in ("deploy", "destroy") and approval != "never" and not sys.stdin.isatty():
+        raise GuardError(
+            f"there is no terminal to ask for approval; to {verb} without being asked: make {verb} APPROVAL=never"
+        )
+
+
+def check_account(session: boto3.Session, settings: Settings) -> None:
+    """The credentials at hand must be the expected account's."""
+    try:
+        identity = session.client("sts", region_name=settings.region).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise GuardError(
+            f"no usable AWS credentials for account {settings.account}: {error}; "
+            "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
+        ) from None
+    if identity["Account"] != settings.account:
+        profile = f" of profile {session.profile_name}" if session.profile_name != "default" else ""
+        raise GuardError(
+            f"the credentials{profile} are those of account {identity['Account']} ({identity['Arn']}), "
+            f"expected account {settings.account} (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT"
+        )
+
+
+def check_zones(session: boto3.Session, settings: Settings, stack: str) -> None:
+    """The zones must exist here, and be those of the first deploy: a subnet cannot move and keep its addresses."""
+    ec2 = session.client("ec2", region_name=settings.region)
+    there = {zone["ZoneId"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
+    if missing := [zone for zone in settings.zone_ids if zone not in there]:
+        raise GuardError(
+            f"zone {', '.join(missing)} is not in {settings.region} of account {settings.account}, "
+            f"which has {', '.join(sorted(there))}; choose two that all accounts have: AZ_IDS=<id>,<id>"
+        )
+    subnets = stack_resources(session, settings, stack, "AWS::EC2::Subnet")
+    described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
+    deployed = {subnet["AvailabilityZoneId"] for subnet in described}
+    if deployed and deployed != set(settings.zone_ids):
+        zones = ",".join(sorted(deployed))
+        raise GuardError(
+            f"{stack} was first deployed to {zones}, now {','.join(settings.zone_ids)} is asked for: the new subnets would "
+            f"claim the addresses of the old ones and the deploy would fail; keep AZ_IDS={zones}"
+        )
+
+
+def stack_resources(session: boto3.Session, settings: Settings, stack: str, type: str) -> list[str]:
+    """The physical ids of the deployed stack's resources of `type`; none before the first deploy."""
+    cloudformation = session.client("cloudformation", region_name=settings.region)
+    try:
+        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return []
+        raise
+    return [
+        each["PhysicalResourceId"]
+        for each in resources
+        if each["ResourceType"] == type and "PhysicalResourceId" in each
+    ]

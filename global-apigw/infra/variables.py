@@ -1,0 +1,37 @@
+"""What this folder has of its own: its stack's name, its variables, its checks before a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.guards import Checks
+from infra.services import Registry, RegistryError, load_registry
+from infra.settings import Setting, Settings, SettingsError, load_settings
+from infra.visibility import check_region, check_services
+
+STACK = "global-apigw"
+CHECKS: Checks = {"deploy": [check_region, check_services]}
+SERVICE_NAME = Setting(
+    r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+",
+    "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0",
+)
+
+
+def read_registry(environ: Mapping[str, str]) -> Registry:
+    """The registry that SERVICES names, services.toml when it names none; SettingsError lists its mistakes."""
+    path = Path(environ.get("SERVICES") or Path(__file__).parent.parent / "services.toml")
+    if not path.is_file():
+        raise SettingsError(
+            f"error: SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"
+        )
+    try:
+        return load_registry(path.read_text())
+    except RegistryError as problems:
+        raise SettingsError(f"error: {path} has mistakes\n{problems}") from None
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """`values` holds each service's endpoint service name; SettingsError lists what is missing or malformed."""
+    services = read_registry(environ).services
+    return load_settings(environ, **{service.endpoint_service: SERVICE_NAME for service in services})
