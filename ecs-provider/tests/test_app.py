@@ -21,5 +21,4 @@ def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> 
         "AWS_ACCOUNT",
         "AWS_REGION",
         "API_GATEWAY_ACCOUNT_ARN",
-        "IMAGE_TAG",
     ]

@@ -1,0 +1,171 @@
+"""What stops a deploy before CloudFormation starts, against moto. The files under test are twins: this covers all copies."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import NoCredentialsError
+from moto import mock_aws
+
+from infra.connections import check_connections
+from infra.guards import GuardError, check_account, check_terminal, check_zones, stack_resources
+from infra.settings import Settings, load_settings
+
+FOLDER = Path(__file__).parent.parent
+# moto's account, and zones of it.
+ENVIRON = {"AWS_ACCOUNT": "123456789012", "AWS_REGION": "us-west-2", "AZ_IDS": "usw2-az1,usw2-az2"}
+SUBNETS = {
+    "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+    **{
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"},
+                "CidrBlock": f"10.0.{number}.0/24",
+                "AvailabilityZone": zone,
+            },
+        }
+        for number, zone in enumerate(("us-west-2a", "us-west-2b"))
+    },
+}
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield boto3.Session()
+
+
+def settings(**environ: str) -> Settings:
+    return load_settings({**ENVIRON, **environ})
+
+
+def deploy_subnets(session: boto3.Session) -> list[str]:
+    """A stack with two subnets; their zone ids."""
+    cloudformation = session.client("cloudformation", region_name="us-west-2")
+    cloudformation.create_stack(StackName="a-stack", TemplateBody=json.dumps({"Resources": SUBNETS}))
+    subnets = session.client("ec2", region_name="us-west-2").describe_subnets(
+        SubnetIds=stack_resources(session, settings(), "a-stack", "AWS::EC2::Subnet")
+    )["Subnets"]
+    return sorted(subnet["AvailabilityZoneId"] for subnet in subnets)
+
+
+def test_the_right_account_passes(session: boto3.Session) -> None:
+    check_account(session, settings())
+
+
+def test_fails_when_the_credentials_are_another_accounts(session: boto3.Session) -> None:
+    with pytest.raises(GuardError) as error:
+        check_account(session, settings(AWS_ACCOUNT="222222222222"))
+    assert "error: the credentials are those of account 123456789012" in str(error.value)
+    assert "expected account 222222222222 (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT" in str(
+        error.value
+    )
+
+
+def test_fails_when_there_are_no_credentials(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(*_: object, **__: object) -> Any:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(session, "client", client)
+    with pytest.raises(
+        GuardError, match=r"no usable AWS credentials for account 123456789012.*or set PROFILE=<profile>"
+    ):
+        check_account(session, settings())
+
+
+@pytest.mark.parametrize(("verb", "approval"), [("deploy", "broadening"), ("destroy", "any-change")])
+def test_fails_when_nobody_can_be_asked(verb: str, approval: str) -> None:
+    with pytest.raises(GuardError, match=f"no terminal to ask for approval.*make {verb} APPROVAL=never"):
+        check_terminal(verb, approval)
+
+
+@pytest.mark.parametrize(
+    ("verb", "approval"), [("deploy", "never"), ("diff", "broadening"), ("push", "broadening")]
+)
+def test_nobody_is_asked_where_nothing_is_broadened(verb: str, approval: str) -> None:
+    check_terminal(verb, approval)
+
+
+def test_fails_when_the_approval_is_no_word_of_the_cli() -> None:
+    with pytest.raises(GuardError, match="APPROVAL is 'yes', expected broadening, any-change or never"):
+        check_terminal("deploy", "yes")
+
+
+def test_before_the_first_deploy_any_zones_of_the_region_pass(session: boto3.Session) -> None:
+    check_zones(session, settings(), "a-stack")
+
+
+def test_fails_when_a_zone_is_not_in_the_account(session: boto3.Session) -> None:
+    with pytest.raises(GuardError, match="zone usw2-az9 is not in us-west-2 of account 123456789012"):
+        check_zones(session, settings(AZ_IDS="usw2-az1,usw2-az9"), "a-stack")
+
+
+def test_zones_may_stay_as_they_were(session: boto3.Session) -> None:
+    check_zones(session, settings(AZ_IDS=",".join(deploy_subnets(session))), "a-stack")
+
+
+def test_fails_when_zones_change_after_the_first_deploy(session: boto3.Session) -> None:
+    deployed = deploy_subnets(session)
+    other = sorted({"usw2-az1", "usw2-az2", "usw2-az3"} - {deployed[0]})
+    with pytest.raises(GuardError) as error:
+        check_zones(session, settings(AZ_IDS=",".join(other)), "a-stack")
+    assert f"a-stack was first deployed to {','.join(deployed)}, now {','.join(other)} is asked for" in str(
+        error.value
+    )
+    assert f"keep AZ_IDS={','.join(deployed)}" in str(error.value)
+
+
+class Connections:
+    """EC2 and CloudFormation as a provider sees them; moto has no endpoint connections."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def client(self, *_: object, **__: object) -> "Connections":
+        return self
+
+    def describe_stack_resources(self, StackName: str) -> dict[str, Any]:
+        service = {"ResourceType": "AWS::EC2::VPCEndpointService", "PhysicalResourceId": "vpce-svc-1"}
+        return {"StackResources": [service]}
+
+    def describe_vpc_endpoint_connections(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
+        assert Filters == [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
+        endpoint = {
+            "VpcEndpointId": "vpce-9",
+            "VpcEndpointOwner": "111111111111",
+            "VpcEndpointState": self.state,
+        }
+        return {"VpcEndpointConnections": [endpoint]}
+
+
+@pytest.mark.parametrize("state", ["available", "pending", "pendingAcceptance"])
+def test_fails_when_a_destroy_would_cut_somebody_off_and_says_how(state: str) -> None:
+    with pytest.raises(GuardError) as error:
+        check_connections(Connections(state), settings(), "ecs-provider")  # type: ignore[arg-type]
+    assert f"ecs-provider is in use: vpce-9 of account 111111111111: {state}" in str(error.value)
+    assert (
+        "aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id vpce-svc-1 --vpc-endpoint-ids vpce-9"
+        in str(error.value)
+    )
+
+
+@pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
+def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
+    check_connections(Connections(state), settings(), "ecs-provider")  # type: ignore[arg-type]
+
+
+def test_fails_when_settings_are_missing_in_one_message_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "guard.py", "deploy", "never"], cwd=FOLDER, env={}, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines()), done.stderr

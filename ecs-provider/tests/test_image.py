@@ -1,0 +1,124 @@
+"""The image's tag and its repository, against moto."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import app
+from infra.image import IMAGE, image_tag
+from infra.repository import NAME, ensure_repository, has_image, password, why_not_pushed
+from infra.settings import Settings
+from infra.variables import read_settings
+
+REGION = "us-west-2"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield boto3.Session()
+
+
+def push(session: boto3.Session, tag: str) -> None:
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "layers": [],
+        "config": {"digest": "sha256:" + "0" * 64},
+    }
+    session.client("ecr", region_name=REGION).put_image(
+        repositoryName=NAME, imageTag=tag, imageManifest=json.dumps(manifest)
+    )
+
+
+def settings(account: str = "123456789012") -> Settings:
+    arn = "arn:aws:iam::111111111111:root"
+    return read_settings({"AWS_ACCOUNT": account, "AWS_REGION": REGION, "API_GATEWAY_ACCOUNT_ARN": arn})
+
+
+def copy(to: Path) -> Path:
+    to.mkdir()
+    for path in IMAGE.iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_the_tag_stays_while_nothing_changes(tmp_path: Path) -> None:
+    assert image_tag(copy(tmp_path / "copy")) == image_tag()
+
+
+@pytest.mark.parametrize("name", ["main.go", "Dockerfile", "new.go"])
+def test_the_tag_changes_with_what_gets_into_the_image(tmp_path: Path, name: str) -> None:
+    changed = copy(tmp_path / "copy")
+    with (changed / name).open("a") as file:
+        file.write("\n")
+    assert image_tag(changed) != image_tag()
+
+
+def test_the_repository_is_made_safe_when_it_is_missing(session: boto3.Session) -> None:
+    ensure_repository(session, REGION)
+    ecr = session.client("ecr", region_name=REGION)
+    [made] = ecr.describe_repositories(repositoryNames=[NAME])["repositories"]
+    assert made["imageTagMutability"] == "IMMUTABLE"
+    assert made["imageScanningConfiguration"] == {"scanOnPush": True}
+    [rule] = json.loads(ecr.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"])["rules"]
+    # A rule for tagged images would some day delete the deployed one.
+    assert rule["selection"]["tagStatus"] == "untagged"
+
+
+def test_a_repository_that_exists_is_adopted_as_it_is(session: boto3.Session) -> None:
+    ecr = session.client("ecr", region_name=REGION)
+    ecr.create_repository(repositoryName=NAME)
+    ensure_repository(session, REGION)
+    [adopted] = ecr.describe_repositories(repositoryNames=[NAME])["repositories"]
+    assert adopted["imageTagMutability"] == "MUTABLE"
+
+
+def test_an_image_is_there_when_its_tag_is(session: boto3.Session) -> None:
+    assert not has_image(session, REGION, "001")
+    ensure_repository(session, REGION)
+    assert not has_image(session, REGION, "001")
+    push(session, "001")
+    assert has_image(session, REGION, "001")
+
+
+def test_the_password_is_what_docker_login_takes(session: boto3.Session) -> None:
+    assert password(session, REGION) == "123456789012-auth-token"
+
+
+def test_a_deploy_is_told_to_push_first(session: boto3.Session) -> None:
+    tag = settings()["IMAGE_TAG"]
+    expected = f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
+    assert why_not_pushed(settings()) == expected
+    ensure_repository(session, REGION)
+    push(session, tag)
+    assert why_not_pushed(settings()) is None
+
+
+def test_nothing_is_said_of_images_in_another_account(session: boto3.Session) -> None:
+    # The CDK CLI refuses the credentials by itself.
+    assert why_not_pushed(settings(account="222222222222")) is None
+
+
+def test_only_the_cli_asks_for_the_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(app, "why_not_pushed", lambda _: "push it first")
+    environ = {
+        "AWS_ACCOUNT": "222222222222",
+        "AWS_REGION": REGION,
+        "API_GATEWAY_ACCOUNT_ARN": "arn:aws:iam::111111111111:root",
+    }
+    errors = []
+    for number, extra in enumerate(({}, {"CDK_CLI_VERSION": "2"})):
+        built = app.build({**environ, **extra}, outdir=str(tmp_path / str(number)))
+        errors.append(
+            [m.data for m in built.node.find_child("ecs-provider").node.metadata if m.type == "aws:cdk:error"]
+        )
+    assert errors == [[], ["push it first"]]
