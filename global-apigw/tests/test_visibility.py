@@ -28,11 +28,8 @@ class Ec2:
     def describe_vpc_endpoint_services(self, ServiceNames: list[str]) -> dict[str, Any]:
         [name] = ServiceNames
         if name not in self.services:
-            error = {
-                "Code": "InvalidServiceName",
-                "Message": f"The Vpc Endpoint Service '{name}' does not exist",
-            }
-            raise ClientError({"Error": error}, "DescribeVpcEndpointServices")
+            text = f"The Vpc Endpoint Service '{name}' does not exist"
+            raise ClientError({"Error": {"Code": "InvalidServiceName", "Message": text}}, "Describe")
         return {"ServiceDetails": [{"ServiceName": name, "AvailabilityZoneIds": self.services[name]}]}
 
 
