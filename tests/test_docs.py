@@ -16,7 +16,7 @@ def targets(folder: Path) -> set[str]:
     shown = subprocess.run(
         ["make", "-C", str(folder), "help"], capture_output=True, text=True, check=True
     ).stdout
-    return set(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE))
+    return set(re.findall(r"^  make ([a-z0-9-]+)", shown, re.MULTILINE))
 
 
 def code(text: str) -> str:
