@@ -12,6 +12,7 @@ TWINS = {
     "deploy.mk": ALL,
     "guard.py": ALL,
     "infra/guards.py": ALL,
+    "infra/alarms.py": ALL,
     "infra/settings.py": ALL,
     "infra/network.py": ALL,
     "infra/endpoint_service.py": ("ecs-provider", "ec2-provider"),

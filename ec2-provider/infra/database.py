@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
+
+from infra.alarms import Alarms
+
+# What the service does with its table; it is allowed nothing else.
+OPERATIONS = [dynamodb.Operation.GET_ITEM, dynamodb.Operation.PUT_ITEM, dynamodb.Operation.SCAN]
 
 
 class Database(Construct):
@@ -24,3 +29,20 @@ class Database(Construct):
             # Not RetainExceptOnCreate: with deletion protection it breaks the rollback of a failed create.
             removal_policy=RemovalPolicy.RETAIN,
         )
+
+
+def add_table_alarms(alarms: Alarms, table: dynamodb.ITable) -> None:
+    """The service retries a throttled or failed request twice; ten in five minutes are more than a hiccup."""
+    minutes = Duration.minutes(5)
+    alarms.add(
+        "table-throttled",
+        table.metric_throttled_requests_for_operations(operations=OPERATIONS, period=minutes),
+        at_least=10,
+        description="todo: DynamoDB throttles; clients see 503 when retries do not help",
+    )
+    alarms.add(
+        "table-errors",
+        table.metric_system_errors_for_operations(operations=OPERATIONS, period=minutes),
+        at_least=10,
+        description="todo: DynamoDB fails; clients see 503 when retries do not help",
+    )

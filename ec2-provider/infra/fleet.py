@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aws_cdk import Acknowledgment, CfnWaitCondition, CfnWaitConditionHandle, Duration, Stack, Validations
 from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -16,8 +17,8 @@ from infra.network import Network
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
-# A boot takes up to twelve minutes at worst; an instance that has not answered /healthz by then is replaced.
-GRACE = Duration.minutes(15)
+# A boot takes two minutes; an instance that has not answered /healthz by then is replaced by another try.
+GRACE = Duration.minutes(6)
 TABLE_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
 
 
@@ -47,6 +48,7 @@ class Fleet(Construct):
         network: Network,
         table: dynamodb.ITable,
         bundle: s3_assets.Asset,
+        stop_refresh_on: cloudwatch.IAlarm,
     ) -> None:
         super().__init__(scope, id)
         self.security_group = ec2.SecurityGroup(
@@ -76,8 +78,10 @@ class Fleet(Construct):
                 strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
                 min_healthy_percentage=100,
                 max_healthy_percentage=200,
+                alarms=[stop_refresh_on],
             ),
         )
+        self.group.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
         Validations.of(self.group).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-AS3",

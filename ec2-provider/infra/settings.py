@@ -48,11 +48,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Settings:
-    """`zone_ids` are two availability zone ids; `values` are the folder's own variables by name."""
+    """`zone_ids` are two availability zone ids; `values` are the folder's own variables by name.
+
+    `alarm_topic_arn` is the SNS topic that alarms are sent to, empty for none.
+    """
 
     account: str
     region: str
     zone_ids: tuple[str, str]
+    alarm_topic_arn: str
     values: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
@@ -63,6 +67,9 @@ COMMON = {
     "AWS_ACCOUNT": Setting(r"\d{12}", "222222222222"),
     "AWS_REGION": Setting(r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"),
     "AZ_IDS": Setting(f"({ZONE_IDS_PATTERN})?", "usw2-az1,usw2-az2", default=""),
+    "ALARM_TOPIC_ARN": Setting(
+        r"(arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+)?", "arn:aws:sns:us-west-2:222222222222:alarms", default=""
+    ),
 }
 
 
@@ -87,5 +94,10 @@ def load_settings(environ: Mapping[str, str], **own: Setting) -> Settings:
         problems.append(f"AZ_IDS names {first} twice, expected two different zones")
     if problems:
         raise SettingsError("\n".join(f"error: {problem}" for problem in problems))
-    zone_ids = (first, second) if chosen else ZONE_IDS[region]
-    return Settings(values.pop("AWS_ACCOUNT"), values.pop("AWS_REGION"), zone_ids, MappingProxyType(values))
+    return Settings(
+        account=values.pop("AWS_ACCOUNT"),
+        region=values.pop("AWS_REGION"),
+        zone_ids=(first, second) if chosen else ZONE_IDS[region],
+        alarm_topic_arn=values.pop("ALARM_TOPIC_ARN"),
+        values=MappingProxyType(values),
+    )

@@ -8,7 +8,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from infra.database import Database
+from infra.alarms import Alarms
+from infra.database import Database, add_table_alarms
 from infra.endpoint_service import EndpointService
 from infra.fleet import Fleet, bundle_policy, table_policy
 from infra.network import Network
@@ -20,7 +21,13 @@ class Ec2ProviderStack(Stack):
 
     def __init__(self, scope: Construct, *, settings: Settings) -> None:
         env = Environment(account=settings.account, region=settings.region)
-        super().__init__(scope, "ec2-provider", env=env, description="todo on EC2, reached by PrivateLink")
+        super().__init__(
+            scope,
+            "ec2-provider",
+            env=env,
+            description="todo on EC2, reached by PrivateLink",
+            tags={"owner": "todo-team", "service": "todo", "cost-center": "todo"},
+        )
         table = Database(self, "Database").table
         bundle = s3_assets.Asset(self, "Bundle", path=settings["BUNDLE"])
         network = Network(
@@ -32,15 +39,18 @@ class Ec2ProviderStack(Stack):
                 "dynamodb": [table_policy(table)],
             },
         )
-        fleet = Fleet(self, "Fleet", network=network, table=table, bundle=bundle)
         endpoint_service = EndpointService(
             self,
             "EndpointService",
             vpc=network.vpc,
             target_type=elbv2.TargetType.INSTANCE,
-            targets=fleet.security_group,
             admits=settings["API_GATEWAY_ACCOUNT_ARN"],
         )
+        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
+        unhealthy = alarms.healthy_targets("todo", endpoint_service.target_group)
+        add_table_alarms(alarms, table)
+        fleet = Fleet(self, "Fleet", network=network, table=table, bundle=bundle, stop_refresh_on=unhealthy)
+        endpoint_service.allow_to(fleet.security_group)
         fleet.group.attach_to_network_target_group(endpoint_service.target_group)
         # Health checks must be able to pass from the first moment.
         fleet.group.node.add_dependency(endpoint_service)

@@ -87,6 +87,29 @@ def test_two_instances_are_replaced_without_a_gap(template: Template) -> None:
     )
 
 
+def test_an_alarm_stops_a_bad_refresh(template: Template) -> None:
+    [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
+    preferences = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]
+    [alarm] = preferences["AlarmSpecification"]["Alarms"]
+    properties = template.find_resources("AWS::CloudWatch::Alarm")[alarm["Ref"]]["Properties"]
+    assert (properties["MetricName"], properties["Threshold"]) == ("HealthyHostCount", 2)
+
+
+def test_warm_up_lasts_as_long_as_the_grace_period_or_a_refresh_outruns_its_instances(
+    template: Template,
+) -> None:
+    [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
+    assert group["Properties"]["DefaultInstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
+
+
+@pytest.mark.parametrize("metric", ["ThrottledRequests", "SystemErrors"])
+def test_an_alarm_speaks_when_dynamodb_refuses_or_fails(template: Template, metric: str) -> None:
+    alarms = template.find_resources("AWS::CloudWatch::Alarm").values()
+    assert [
+        alarm for alarm in alarms if f"'MetricName': '{metric}'" in str(alarm["Properties"].get("Metrics"))
+    ]
+
+
 def test_instances_guard_their_credentials_and_disks(template: Template) -> None:
     template.has_resource_properties(
         "AWS::EC2::LaunchTemplate",
@@ -123,7 +146,7 @@ def test_the_first_creation_waits_for_both_instances(template: Template) -> None
     [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup")
     template.has_resource(
         "AWS::CloudFormation::WaitCondition",
-        {"Properties": Match.object_like({"Count": 2}), "DependsOn": [group]},
+        {"Properties": Match.object_like({"Count": 2}), "DependsOn": Match.array_with([group])},
     )
 
 

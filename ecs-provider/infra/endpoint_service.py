@@ -29,13 +29,13 @@ class EndpointService(Construct):
         *,
         vpc: ec2.IVpc,
         target_type: elbv2.TargetType,
-        targets: ec2.IConnectable,
         admits: str,
     ) -> None:
         super().__init__(scope, id)
         # No ingress rule, and enforcement off for PrivateLink: only PrivateLink traffic gets in.
-        group = ec2.SecurityGroup(self, "Sg", vpc=vpc, allow_all_outbound=False, description="provider NLB")
-        group.connections.allow_to(targets, ec2.Port.tcp(PORT), "service")
+        self.security_group = ec2.SecurityGroup(
+            self, "Sg", vpc=vpc, allow_all_outbound=False, description="provider NLB"
+        )
         self.load_balancer = elbv2.NetworkLoadBalancer(
             self,
             "Nlb",
@@ -43,7 +43,7 @@ class EndpointService(Construct):
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
             internet_facing=False,
             cross_zone_enabled=True,
-            security_groups=[group],
+            security_groups=[self.security_group],
             enforce_security_group_inbound_rules_on_private_link_traffic=False,
         )
         Validations.of(self.load_balancer).acknowledge(
@@ -82,3 +82,7 @@ class EndpointService(Construct):
             allowed_principals=[iam.ArnPrincipal(admits)],
         )
         self.name = service.vpc_endpoint_service_name
+
+    def allow_to(self, targets: ec2.IConnectable) -> None:
+        """Let the load balancer reach the service's port on `targets`, and nothing else."""
+        self.security_group.connections.allow_to(targets, ec2.Port.tcp(PORT), "service")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
@@ -12,6 +14,8 @@ from constructs import Construct
 from infra.endpoint_service import PORT
 from infra.network import Network
 from infra.repository import NAME
+
+TASKS = 2
 
 
 class DogNames(Construct):
@@ -56,7 +60,6 @@ class DogNames(Construct):
             "Service",
             cluster=self._cluster(network.vpc),
             task_definition=task,
-            desired_count=2,
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
@@ -64,9 +67,17 @@ class DogNames(Construct):
             security_groups=[self.security_group],
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
         )
+        self._scale()
         network.allow_from(self.security_group)
         # Without this a first task may start before its way or its right to ECR exists: the circuit breaker rolls back.
         self.service.node.add_dependency(network, self.security_group, task)
+
+    def _scale(self) -> None:
+        """Two tasks at least, one a zone; more while their CPUs are busy."""
+        scaling = self.service.auto_scale_task_count(min_capacity=TASKS, max_capacity=3 * TASKS)
+        scaling.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
+        # An update must not set the count back to what it was before scaling.
+        cast(ecs.CfnService, self.service.node.find_child("Service")).desired_count = None
 
     def _cluster(self, vpc: ec2.IVpc) -> ecs.Cluster:
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc)

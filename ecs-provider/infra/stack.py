@@ -7,6 +7,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.endpoint_service import EndpointService
 from infra.network import Network
 from infra.service import DogNames
@@ -39,12 +40,14 @@ class EcsProviderStack(Stack):
             "EndpointService",
             vpc=network.vpc,
             target_type=elbv2.TargetType.IP,
-            targets=dog_names.security_group,
             admits=settings["API_GATEWAY_ACCOUNT_ARN"],
         )
+        endpoint_service.allow_to(dog_names.security_group)
         dog_names.service.attach_to_network_target_group(endpoint_service.target_group)
         # Health checks must be able to pass from the first moment.
         dog_names.service.node.add_dependency(endpoint_service)
+        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
+        alarms.healthy_targets("dog-names", endpoint_service.target_group)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)
 
     @property

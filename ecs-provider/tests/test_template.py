@@ -1,7 +1,13 @@
 """The synthesized template, one fact a test; each name or comment says what goes wrong without it."""
 
+from pathlib import Path
+
 import pytest
+from aws_cdk import Stack
 from aws_cdk.assertions import Match, Template
+
+from app import build
+from tests.conftest import ENVIRON
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,6 @@ def test_two_tasks_are_replaced_without_a_gap_and_a_bad_deployment_rolls_back(te
     template.has_resource_properties(
         "AWS::ECS::Service",
         {
-            "DesiredCount": 2,
             "DeploymentConfiguration": {
                 "MinimumHealthyPercent": 100,
                 "MaximumPercent": 200,
@@ -68,6 +73,33 @@ def test_two_tasks_are_replaced_without_a_gap_and_a_bad_deployment_rolls_back(te
             },
         },
     )
+
+
+def test_two_tasks_run_at_least_and_scaling_keeps_its_count_over_updates(template: Template) -> None:
+    template.has_resource_properties("AWS::ECS::Service", {"DesiredCount": Match.absent()})
+    template.has_resource_properties(
+        "AWS::ApplicationAutoScaling::ScalableTarget", {"MinCapacity": 2, "MaxCapacity": 6}
+    )
+    template.resource_count_is("AWS::ApplicationAutoScaling::ScalingPolicy", 1)
+
+
+def test_an_alarm_speaks_when_the_next_loss_would_be_an_outage(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "MetricName": "HealthyHostCount",
+            "Threshold": 2,
+            "TreatMissingData": "breaching",
+            "AlarmActions": Match.absent(),
+        },
+    )
+
+
+def test_alarms_go_to_the_topic_that_is_set(tmp_path: Path) -> None:
+    topic = "arn:aws:sns:us-west-2:222222222222:alarms"
+    stack = build({**ENVIRON, "ALARM_TOPIC_ARN": topic}, outdir=str(tmp_path)).node.find_child("ecs-provider")
+    assert isinstance(stack, Stack)
+    Template.from_stack(stack).all_resources_properties("AWS::CloudWatch::Alarm", {"AlarmActions": [topic]})
 
 
 def test_the_container_can_change_nothing(template: Template) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.api import Api
+from infra.api_alarms import add_api_alarms
 from infra.endpoints import AddressLookup, ServiceEndpoint
 from infra.load_balancer import LoadBalancer
 from infra.network import Network
@@ -25,6 +27,8 @@ class GlobalApigwStack(Stack):
         lookup = AddressLookup(self, "AddressLookup")
         load_balancer = LoadBalancer(self, "LoadBalancer", vpc=network.vpc)
         api = Api(self, "Api", vpc=network.vpc, registry=registry)
+        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
+        add_api_alarms(alarms, api)
         for service in registry.services:
             endpoint = ServiceEndpoint(
                 self,
@@ -34,8 +38,9 @@ class GlobalApigwStack(Stack):
                 port=service.endpoint_port,
                 lookup=lookup,
             )
-            listener, _ = load_balancer.add_service(service, endpoint, client=api.security_group)
+            listener, target_group = load_balancer.add_service(service, endpoint, client=api.security_group)
             api.add_service(service, listener)
+            alarms.healthy_targets(service.name, target_group)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)
 
     @property

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import boto3
+
 from infra.guards import Checks
+from infra.issuer import check_issuer
 from infra.services import Registry, RegistryError, load_registry
 from infra.settings import Setting, Settings, SettingsError, load_settings
 from infra.visibility import check_region, check_services
 
 STACK = "global-apigw"
-CHECKS: Checks = {"deploy": [check_region, check_services]}
+DEFAULT_REGISTRY = str(Path(__file__).parent.parent / "services.toml")
 SERVICE_NAME = Setting(
     r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+",
     "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0",
@@ -20,7 +23,7 @@ SERVICE_NAME = Setting(
 
 def read_registry(environ: Mapping[str, str]) -> Registry:
     """The registry that SERVICES names, services.toml when it names none; SettingsError lists its mistakes."""
-    path = Path(environ.get("SERVICES") or Path(__file__).parent.parent / "services.toml")
+    path = Path(environ.get("SERVICES") or DEFAULT_REGISTRY)
     if not path.is_file():
         raise SettingsError(
             f"error: SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"
@@ -32,6 +35,13 @@ def read_registry(environ: Mapping[str, str]) -> Registry:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """`values` holds each service's endpoint service name; SettingsError lists what is missing or malformed."""
-    services = read_registry(environ).services
-    return load_settings(environ, **{service.endpoint_service: SERVICE_NAME for service in services})
+    """`values` holds SERVICES and each service's endpoint service name; SettingsError lists all that is wrong."""
+    names = {service.endpoint_service: SERVICE_NAME for service in read_registry(environ).services}
+    return load_settings(environ, SERVICES=Setting(".+", "services.toml", default=DEFAULT_REGISTRY), **names)
+
+
+def _check_issuer(session: boto3.Session, settings: Settings, stack: str) -> None:
+    check_issuer(read_registry({"SERVICES": settings["SERVICES"]}))
+
+
+CHECKS: Checks = {"deploy": [check_region, check_services, _check_issuer]}

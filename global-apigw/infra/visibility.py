@@ -9,16 +9,22 @@ from infra.guards import GuardError
 from infra.settings import Settings
 
 
+def service_names(settings: Settings) -> dict[str, str]:
+    """The endpoint service names by the variable that holds each."""
+    return {variable: name for variable, name in settings.values.items() if variable != "SERVICES"}
+
+
 def check_region(session: boto3.Session, settings: Settings, stack: str) -> None:
     """Each name must be of this region, and no two variables may name the same service."""
-    for variable, name in settings.values.items():
+    names = service_names(settings)
+    for variable, name in names.items():
         region = name.split(".")[3]
         if region != settings.region:
             raise GuardError(
                 f"{variable} is {name}, a service in {region}, expected one in {settings.region}; "
                 f"deploy its provider to {settings.region}, or the gateway to {region}"
             )
-        twins = [other for other, value in settings.values.items() if value == name]
+        twins = [other for other, value in names.items() if value == name]
         if len(twins) > 1:
             raise GuardError(f"{' and '.join(twins)} are both {name}; expected a service of its own for each")
 
@@ -26,7 +32,7 @@ def check_region(session: boto3.Session, settings: Settings, stack: str) -> None
 def check_services(session: boto3.Session, settings: Settings, stack: str) -> None:
     """Each service must be visible, which it is to admitted accounts only, and have both our zones."""
     ec2 = session.client("ec2", region_name=settings.region)
-    for variable, name in settings.values.items():
+    for variable, name in service_names(settings).items():
         try:
             [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name])["ServiceDetails"]
         except ClientError as error:
