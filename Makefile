@@ -7,7 +7,7 @@ DOGS_PORT ?= 8081
 TODO_PORT ?= 8082
 DYNAMODB_PORT ?= 8083
 URL ?= http://127.0.0.1:$(API_PORT)
-export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT SERVICES
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT SERVICES SCOPE TOKEN
 # The folders install with the same uv.
 export UV
 
@@ -26,6 +26,10 @@ build-all:
 	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=build-%)
 $(FOLDERS:%=build-%): build-%: $(UV)
 	@$(MAKE) --silent -C $* build
+
+.PHONY: token
+token: $(UV) ## Print a token for the local API, for a registry that asks for one: SCOPE="todo.read todo.write"
+	@$(MAKE) --silent -C global-apigw token
 
 .PHONY: smoke
 smoke: ## Try each route of the API at URL (default: the local one) with curl

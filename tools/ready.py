@@ -7,26 +7,31 @@ import time
 import urllib.error
 import urllib.request
 
-PATHS = ("/dogs", "/todo")
 GIVE_UP_SECONDS = 60
 
 
-def answers(url: str) -> bool:
-    """Whether `url` gives a 200 or asks for a token, which the gateway does before it knows its backend."""
+def answers(url: str, *expected: int) -> bool:
+    """Whether `url` gives one of the `expected` statuses."""
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a loopback URL of ours
-            return True
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a loopback URL of ours
+            return answer.status in expected
     except urllib.error.HTTPError as error:
-        return error.code == 401
+        return error.code in expected
     except OSError:
         return False
 
 
 def main() -> None:
-    url = f"http://127.0.0.1:{os.environ['API_PORT']}"
+    at = {name: f"http://127.0.0.1:{os.environ[name]}" for name in ("API_PORT", "DOGS_PORT", "TODO_PORT")}
+    url = at["API_PORT"]
+    # The services are asked themselves: before a route that wants a token, the gateway's 401 says nothing of them.
+    waiting = {
+        "dog-names": (f"{at['DOGS_PORT']}/dogs", 200),
+        "todo": (f"{at['TODO_PORT']}/todo", 200),
+        "the API": (f"{url}/dogs", 200, 401),
+    }
     start = time.monotonic()
-    waiting = list(PATHS)
-    while waiting := [path for path in waiting if not answers(url + path)]:
+    while waiting := {name: check for name, check in waiting.items() if not answers(*check)}:
         if time.monotonic() - start > GIVE_UP_SECONDS:
             sys.exit(
                 f"error: no answer from {', '.join(waiting)} within {GIVE_UP_SECONDS} s; the lines above say why"

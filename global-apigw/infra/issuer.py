@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from urllib.error import URLError
+from urllib.request import urlopen
 
 from infra.guards import GuardError
 from infra.services import Registry
@@ -19,7 +19,7 @@ def check_issuer(registry: Registry) -> None:
     issuer = registry.jwt.issuer
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the registry admits https only
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the registry admits https only
             document = json.load(answer)
     except (URLError, TimeoutError, ValueError) as error:
         raise GuardError(

@@ -29,7 +29,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, document: Any) -> list[str]:
             raise document
         return io.BytesIO(json.dumps(document).encode())
 
-    monkeypatch.setattr(issuer.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(issuer, "urlopen", urlopen)
     return asked
 
 
