@@ -10,7 +10,7 @@ import urllib.request
 GIVE_UP_SECONDS = 60
 
 
-def answers(url: str, *expected: int) -> bool:
+def answers(url: str, expected: tuple[int, ...]) -> bool:
     """Whether `url` gives one of the `expected` statuses."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a loopback URL of ours
@@ -26,9 +26,9 @@ def main() -> None:
     url = at["API_PORT"]
     # The services are asked themselves: before a route that wants a token, the gateway's 401 says nothing of them.
     waiting = {
-        "dog-names": (f"{at['DOGS_PORT']}/dogs", 200),
-        "todo": (f"{at['TODO_PORT']}/todo", 200),
-        "the API": (f"{url}/dogs", 200, 401),
+        "dog-names": (f"{at['DOGS_PORT']}/dogs", (200,)),
+        "todo": (f"{at['TODO_PORT']}/todo", (200,)),
+        "the API": (f"{url}/dogs", (200, 401)),
     }
     start = time.monotonic()
     while waiting := {name: check for name, check in waiting.items() if not answers(*check)}:
