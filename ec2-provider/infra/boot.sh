@@ -1,6 +1,6 @@
 #!/bin/bash
 # Boots an instance without the internet. It is the tail of the user data, which exports before it
-#   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]
+#   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]  [LOG_GROUP]
 # Every step is bounded, twelve minutes at worst. The first one that fails ends the boot and is signalled at once.
 set -euo pipefail
 root=${BOOT_ROOT:-} # only tests set it
@@ -35,6 +35,19 @@ finish() {
   fi
 }
 
+ship_logs() { # to CloudWatch: the agent reads files only, so the unit writes one
+  retry 80 dnf install -y -q amazon-cloudwatch-agent
+  mkdir -p "$root/etc/systemd/system/todo.service.d" "$root/etc/logrotate.d" "$root/var/log/todo"
+  printf '[Service]\nStandardOutput=append:%s\nStandardError=inherit\n' /var/log/todo/todo.log \
+    >"$root/etc/systemd/system/todo.service.d/log.conf"
+  printf '%s {\n  size 50M\n  rotate 2\n  copytruncate\n  missingok\n}\n' /var/log/todo/todo.log >"$root/etc/logrotate.d/todo"
+  local file='{"file_path": "%s", "log_group_name": "%s", "log_stream_name": "{instance_id}/%s"}'
+  # shellcheck disable=SC2059 # the format is the line above
+  printf "{\"logs\": {\"logs_collected\": {\"files\": {\"collect_list\": [$file, $file]}}}}\n" \
+    /var/log/todo/todo.log "$LOG_GROUP" todo /var/log/todo-boot.log "$LOG_GROUP" boot >"$root/etc/todo-logs.json"
+  amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -c "file:$root/etc/todo-logs.json" -s
+}
+
 boot() {
   trap finish EXIT
   step="read the settings"
@@ -54,6 +67,11 @@ boot() {
   printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" ACCESS_LOG "${ACCESS_LOG:-on}" \
     >"$root/etc/todo.env"
   install -m 644 "$bundle/todo.service" "$root/etc/systemd/system/todo.service"
+
+  if [[ -n ${LOG_GROUP:-} ]]; then
+    step="ship the logs"
+    ship_logs
+  fi
 
   step="start the service"
   systemctl daemon-reload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
@@ -13,11 +13,21 @@ OPERATIONS = [dynamodb.Operation.GET_ITEM, dynamodb.Operation.PUT_ITEM, dynamodb
 
 
 class Database(Construct):
-    """On demand, encrypted at rest (DynamoDB's own key), restorable to any second of the last 35 days."""
+    """On demand, encrypted at rest (DynamoDB's own key), restorable to any second of the last 35 days.
 
-    def __init__(self, scope: Construct, id: str) -> None:
+    `table_name` adopts a table that exists instead; `ephemeral` lets the stack's own go with the stack.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, table_name: str, ephemeral: bool) -> None:
         super().__init__(scope, id)
-        self.table = dynamodb.Table(
+        self.table: dynamodb.ITable = (
+            dynamodb.Table.from_table_name(self, "Adopted", table_name)
+            if table_name
+            else self._own(ephemeral)
+        )
+
+    def _own(self, ephemeral: bool) -> dynamodb.Table:
+        table = dynamodb.Table(
             self,
             "Table",
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
@@ -25,10 +35,15 @@ class Database(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            deletion_protection=True,
+            deletion_protection=not ephemeral,
             # Not RetainExceptOnCreate: with deletion protection it breaks the rollback of a failed create.
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
         )
+        if ephemeral:
+            Annotations.of(table).add_warning(
+                "EPHEMERAL=1: destroying the stack will delete this table and all todos"
+            )
+        return table
 
 
 def add_table_alarms(alarms: Alarms, table: dynamodb.ITable) -> None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import Acknowledgment, CfnWaitCondition, CfnWaitConditionHandle, Duration, Stack, Validations
+from aws_cdk import (
+    Acknowledgment,
+    CfnWaitCondition,
+    CfnWaitConditionHandle,
+    Duration,
+    RemovalPolicy,
+    Stack,
+    Validations,
+)
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
@@ -19,6 +28,12 @@ BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
 # A boot takes two minutes; an instance that has not answered /healthz by then is replaced by another try.
 GRACE = Duration.minutes(6)
+SSM_ENDPOINTS = ["ssm", "ssmmessages", "ec2messages"]
+# docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+SSM_ACTIONS = [
+    "ssm:UpdateInstanceInformation",
+    *(f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")),
+]
 TABLE_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
 
 
@@ -49,18 +64,20 @@ class Fleet(Construct):
         table: dynamodb.ITable,
         bundle: s3_assets.Asset,
         stop_refresh_on: cloudwatch.IAlarm,
+        ship_logs: bool,
     ) -> None:
         super().__init__(scope, id)
         self.security_group = ec2.SecurityGroup(
             self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="todo instances"
         )
         network.allow_from(self.security_group)
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        self._role = role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         for statement in (table_policy(table), bundle_policy(bundle)):
             role.add_to_policy(statement)
+        log_group = self._log_group() if ship_logs else None
         # Never edit a wait condition, it is used up by the first creation: give a new one a new id.
         handle = CfnWaitConditionHandle(self, "FirstBootHandle")
-        template = self._launch_template(role, self._user_data(bundle, table, handle))
+        template = self._launch_template(role, self._user_data(bundle, table, handle, log_group))
         self.group = autoscaling.AutoScalingGroup(
             self,
             "Group",
@@ -94,14 +111,38 @@ class Fleet(Construct):
         booted.node.add_dependency(self.group)
 
     def _user_data(
-        self, bundle: s3_assets.Asset, table: dynamodb.ITable, handle: CfnWaitConditionHandle
+        self,
+        bundle: s3_assets.Asset,
+        table: dynamodb.ITable,
+        handle: CfnWaitConditionHandle,
+        log_group: logs.ILogGroup | None,
     ) -> ec2.UserData:
         region = Stack.of(self).region
         exports = (
             f"export AWS_REGION='{region}' TABLE_NAME='{table.table_name}'\n"
             f"export BUNDLE_URI='{bundle.s3_object_url}' SIGNAL_URL='{handle.ref}'\n"
         )
+        if log_group:
+            exports += f"export LOG_GROUP='{log_group.log_group_name}'\n"
         return ec2.UserData.custom(f"#!/bin/bash\n{exports}{BOOT_SCRIPT.read_text()}")
+
+    def _log_group(self) -> logs.LogGroup:
+        group = logs.LogGroup(
+            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        self._role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[group.log_group_arn]))
+        return group
+
+    def allow_session_manager(self) -> None:
+        """Let an operator with the right to do so open a shell by SSM, which is logged, instead of SSH."""
+        self._role.add_to_policy(iam.PolicyStatement(actions=SSM_ACTIONS, resources=["*"]))
+        Validations.of(self._role).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+                reason="the agent's actions name the instance by its credentials and have no resource-level permission",
+            )
+        )
 
     def _launch_template(self, role: iam.IRole, user_data: ec2.UserData) -> ec2.LaunchTemplate:
         return ec2.LaunchTemplate(

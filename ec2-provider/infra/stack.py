@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.database import Database, add_table_alarms
 from infra.endpoint_service import EndpointService
-from infra.fleet import Fleet, bundle_policy, table_policy
+from infra.fleet import SSM_ENDPOINTS, Fleet, bundle_policy, table_policy
 from infra.network import Network
 from infra.settings import Settings
 
@@ -28,12 +28,19 @@ class Ec2ProviderStack(Stack):
             description="todo on EC2, reached by PrivateLink",
             tags={"owner": "todo-team", "service": "todo", "cost-center": "todo"},
         )
-        table = Database(self, "Database").table
+        table = Database(
+            self, "Database", table_name=settings["TABLE_NAME"], ephemeral=bool(settings["EPHEMERAL"])
+        ).table
         bundle = s3_assets.Asset(self, "Bundle", path=settings["BUNDLE"])
         network = Network(
             self,
             "Network",
             zone_ids=settings.zone_ids,
+            # Each costs money: see README.md, "Look inside an instance".
+            interfaces=[
+                *(["logs"] if settings["INSTANCE_LOGS"] else []),
+                *(SSM_ENDPOINTS if settings["SSM"] else []),
+            ],
             gateways={
                 "s3": [*self._boot_policies(), bundle_policy(bundle)],
                 "dynamodb": [table_policy(table)],
@@ -49,7 +56,17 @@ class Ec2ProviderStack(Stack):
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         unhealthy = alarms.healthy_targets("todo", endpoint_service.target_group)
         add_table_alarms(alarms, table)
-        fleet = Fleet(self, "Fleet", network=network, table=table, bundle=bundle, stop_refresh_on=unhealthy)
+        fleet = Fleet(
+            self,
+            "Fleet",
+            network=network,
+            table=table,
+            bundle=bundle,
+            stop_refresh_on=unhealthy,
+            ship_logs=bool(settings["INSTANCE_LOGS"]),
+        )
+        if settings["SSM"]:
+            fleet.allow_session_manager()
         endpoint_service.allow_to(fleet.security_group)
         fleet.group.attach_to_network_target_group(endpoint_service.target_group)
         # Health checks must be able to pass from the first moment.

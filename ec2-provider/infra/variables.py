@@ -19,5 +19,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         API_GATEWAY_ACCOUNT_ARN=Setting(
             r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
         ),
+        # An existing table instead of the stack's own: a retained or restored one.
+        TABLE_NAME=Setting(r"([\w.-]{3,255})?", "todo-restored", default=""),
+        # Switches: "1" is on.
+        EPHEMERAL=Setting("1?", "1", default=""),
+        INSTANCE_LOGS=Setting("1?", "1", default=""),
+        SSM=Setting("1?", "1", default=""),
         BUNDLE=Setting(r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz"),
     )

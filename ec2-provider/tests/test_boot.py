@@ -41,7 +41,7 @@ class Machine:
             (self.root / path).mkdir(parents=True)
         (self.root / "var/lib/cloud/data/instance-id").write_text("i-0abc\n")
         self.bin.mkdir()
-        for name in ("aws", "curl", "dnf", "journalctl", "sleep", "systemctl"):
+        for name in ("amazon-cloudwatch-agent-ctl", "aws", "curl", "dnf", "journalctl", "sleep", "systemctl"):
             self._script(self.bin / name)
         bundle.mkdir()
         self._script(bundle / "install.sh")
@@ -128,6 +128,18 @@ def test_later_boots_do_not_need_the_signal(machine: Machine, environ: dict[str,
     result = machine.boot(signal_answer=22, **environ)
     assert result.returncode == 0
     assert ("the signal SUCCESS was not taken" in machine.console()) == bool(environ["SIGNAL_URL"])
+
+
+def test_logs_are_shipped_when_there_is_a_log_group(machine: Machine) -> None:
+    assert machine.boot(LOG_GROUP="todo-logs").returncode == 0, machine.console()
+    assert "amazon-cloudwatch-agent-ctl -a fetch-config" in machine.calls.read_text()
+    files = json.loads((machine.root / "etc/todo-logs.json").read_text())["logs"]["logs_collected"]["files"]
+    assert [(each["file_path"], each["log_group_name"]) for each in files["collect_list"]] == [
+        ("/var/log/todo/todo.log", "todo-logs"),
+        ("/var/log/todo-boot.log", "todo-logs"),
+    ]
+    unit = (machine.root / "etc/systemd/system/todo.service.d/log.conf").read_text()
+    assert "StandardOutput=append:/var/log/todo/todo.log\n" in unit
 
 
 def test_fails_when_nothing_was_exported(machine: Machine) -> None:

@@ -1,19 +1,17 @@
-"""cdk-nag over the app: `python -m tests.nag`; ends non-zero when a rule is neither kept nor acknowledged."""
+"""cdk-nag over the app: `python -m tests.nag OUTDIR`; ends non-zero when a rule is neither kept nor acknowledged."""
 
 import os
 import sys
-import tempfile
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from app import build
 
-with tempfile.TemporaryDirectory() as outdir:
-    app = build(os.environ, outdir=outdir)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    try:
-        app.synth()
-    except RuntimeError as error:
-        # The rules that failed are printed by the plugin.
-        sys.exit(f"error: {error}")
+app = build(os.environ, outdir=sys.argv[1])
+cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+try:
+    app.synth()
+except RuntimeError as error:
+    # The rules that failed are printed by the plugin.
+    sys.exit(f"error: {error}")
