@@ -33,7 +33,7 @@ endef
 
 $(VENV)/installed: requirements.txt | $(VENV)/pyvenv.cfg $(UV)
 	$(call install,requirements.txt)
-	@touch $@
+	@rm -f $(VENV)/dev && touch $@
 
 $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/pyvenv.cfg $(UV)
 	$(call install,requirements.txt requirements-dev.txt)
