@@ -84,6 +84,10 @@ test-together: $(VENV)/dev build-all
 	@$(MAKE) --silent -C ecs-provider synth
 	@echo "== tests" && $(PY) -m pytest -m "not slow"
 
+.PHONY: test-image
+test-image: $(UV) ## Build, push, pull and run the image with docker or podman
+	@echo "== ecs-provider: test-image" && $(MAKE) --silent -C ecs-provider test-image
+
 .PHONY: lint $(FOLDERS:%=lint-%)
 lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
@@ -91,7 +95,7 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
 .PHONY: check
-check: lint test ## Run all that CI runs: lint, test and the slower suites
+check: lint test test-image ## Run all that CI runs: lint, test, the image and the slower suites
 	@echo "== slower suites" && $(PY) -m pytest -m slow
 
 ##@ Maintain

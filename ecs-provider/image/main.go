@@ -26,8 +26,6 @@ const (
 	// An NLB keeps connections to a stopping task open, so for this long every answer asks its client to leave.
 	// The container's stop timeout must exceed drainFor + answerWithin.
 	drainFor = 5 * time.Second
-	// The gateway lets 10,240 bytes of request line and headers through, and adds some of its own.
-	maxHeaderBytes = 16 << 10
 )
 
 func main() {
@@ -69,8 +67,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		ReadTimeout:                  answerWithin / 2,
 		WriteTimeout:                 answerWithin / 2,
 		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // it would answer "OPTIONS *" without JSON
+		MaxHeaderBytes:               16 << 10, // the gateway lets 10,240 bytes through and adds some of its own
+		DisableGeneralOptionsHandler: true,     // it would answer "OPTIONS *" without JSON
 	}
 	drained := make(chan error, 1)
 	context.AfterFunc(ctx, func() {

@@ -119,6 +119,11 @@ func TestDrainAnswersOpenAndNewConnectionsThenExits0(t *testing.T) {
 				}
 			}
 
+			health, body := ask(t, p.address, "GET", "/healthz")
+			if want := `{"message":"draining: send new connections elsewhere"}` + "\n"; health.StatusCode != 503 || body != want || !health.Close {
+				t.Errorf("health during the drain: %d %q, close %v", health.StatusCode, body, health.Close)
+			}
+
 			lines, code := p.end()
 			if took := time.Since(signalled); took < time.Second {
 				t.Errorf("drained for %s only", took)

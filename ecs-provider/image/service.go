@@ -31,7 +31,11 @@ func newService(intN func(n int) int, observe func(endpoint) http.HandlerFunc) *
 	get("/dogs/males", observe(draw(intN, males)))
 	get("/dogs/females", observe(draw(intN, females)))
 	get("/healthz", func(w http.ResponseWriter, _ *http.Request) { // not logged: load balancers ask all the time
-		writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
+		if s.draining.Load() { // so that they take this instance out
+			writeError(w, http.StatusServiceUnavailable, "draining: send new connections elsewhere")
+		} else {
+			writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`+"\n"))
+		}
 	})
 	s.routes.HandleFunc("/", s.notFound)
 	return s
