@@ -55,8 +55,11 @@ deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the prov
 	@$(PYTHON) tools/api_url.py
 
 .PHONY: deploy
-deploy: ## Deploy all three in order, each to its account with its profile
+deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	$(call all_are_set,$(NEEDED))
+	@$(MAKE) --silent -C ecs-provider preflight $(call as,ECS)
+	@$(MAKE) --silent -C ec2-provider preflight $(call as,EC2)
+	@$(MAKE) --silent -C global-apigw preflight $(call as,GATEWAY)
 	@$(MAKE) --silent deploy-ecs
 	@$(MAKE) --silent deploy-ec2
 	@$(MAKE) --silent deploy-gateway
@@ -64,7 +67,7 @@ deploy: ## Deploy all three in order, each to its account with its profile
 .PHONY: destroy
 destroy: $(UV) ## Delete all three, the gateway first; the table and the image repository stay
 	$(call all_are_set,$(NEEDED))
-	@$(PYTHON) tools/service_names.py make --silent -C global-apigw destroy $(call as,GATEWAY)
+	@$(MAKE) --silent -C global-apigw destroy $(call as,GATEWAY)
 	@$(MAKE) --silent -C ec2-provider destroy $(call as,EC2)
 	@$(MAKE) --silent -C ecs-provider destroy $(call as,ECS)
 
@@ -98,7 +101,6 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 check: lint test test-image ## Run all that CI runs: lint, test, the image and the slower suites
 	@echo "== slower suites" && $(PY) -m pytest -m slow
 
-##@ Maintain
 .PHONY: clean
 clean: ## Remove everything that make made
-	@git clean -ffdXq
+	@git clean -ffdXq --exclude='!.outputs'

@@ -43,9 +43,17 @@ deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
 destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 	$(call guard,destroy)
 	@$(MAKE) --silent $(CDK)
-	@CDK_OUTDIR=cdk.out $(PY) app.py
+	@mkdir -p .local && $(MAKE) --silent before-synth
+	@# A stack is deleted by its name: what is in the template does not matter.
+	@$(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) CDK_OUTDIR=cdk.out $(PY) app.py
 	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 
-.PHONY: before-deploy
+# The folder's own account and settings, checked without changing anything.
+.PHONY: preflight
+preflight: $(VENV)/installed
+	$(call guard,bootstrap)
+
+.PHONY: before-deploy before-synth
 before-deploy:
+before-synth:

@@ -8,15 +8,17 @@ import os
 import sys
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.guards import GuardError, check_account, check_terminal, check_zones
-from infra.settings import SettingsError
+from infra.settings import SettingsError, load_settings
 from infra.variables import CHECKS, STACK, read_settings
 
 
 def guard(verb: str, approval: str) -> None:
     """SettingsError or GuardError says why `verb` must not go on."""
-    settings = read_settings(os.environ)
+    # To bootstrap or to destroy it is enough to know where.
+    settings = load_settings(os.environ) if verb in ("bootstrap", "destroy") else read_settings(os.environ)
     check_terminal(verb, approval)
     session = boto3.Session()
     check_account(session, settings)
@@ -31,4 +33,7 @@ if __name__ == "__main__":
         guard(*sys.argv[1:])
     except (SettingsError, GuardError) as problems:
         print(problems, file=sys.stderr)
+        sys.exit(2)
+    except (BotoCoreError, ClientError) as error:
+        print(f"error: AWS did not answer what was asked before the {sys.argv[1]}: {error}", file=sys.stderr)
         sys.exit(2)

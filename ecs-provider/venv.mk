@@ -47,17 +47,21 @@ define port_is_free
 	"error: port $($(1)) is already in use; end what listens there or choose another: make … $(1)=<port>")' || exit 2
 endef
 
-# What a local template is made with: never the settings of a deploy. The file changes when the settings do.
+# What a local template is made with: never the settings of a deploy, which may be exported.
+LOCAL = env -i PATH="$(PATH)" HOME="$(HOME)" $(LOCAL_SETTINGS)
+
+# Changes when the settings do.
 .local/settings: FORCE
 	@mkdir -p .local; echo '$(LOCAL_SETTINGS)' | cmp -s - $@ || echo '$(LOCAL_SETTINGS)' > $@
 
 .local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/*) $(VENV)/installed .local/settings
-	@$(LOCAL_SETTINGS) CDK_VALIDATION=false CDK_OUTDIR=.local/cdk.out $(PY) app.py
+	@$(LOCAL) CDK_VALIDATION=false CDK_OUTDIR=.local/cdk.out $(PY) app.py
 	@touch $@
 
 .PHONY: FORCE
 FORCE:
 
+##@ Maintain
 .PHONY: requirements
 requirements: $(UV) ## Compile the pinned, hashed requirements from *.in (UPGRADE=--upgrade for newer ones)
 	@for name in requirements requirements-dev; do \

@@ -1,5 +1,8 @@
 """CI knows every folder: a list that names them by hand must not forget one."""
 
+import re
+import tomllib
+
 import yaml
 
 from tests.conftest import FOLDERS, ROOT
@@ -19,6 +22,21 @@ def test_every_folder_has_a_workflow_of_its_own_paths() -> None:
 def test_every_folder_can_be_deployed_by_hand() -> None:
     inputs = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())[True]["workflow_dispatch"]["inputs"]
     assert inputs["folder"]["options"] == list(FOLDERS)
+
+
+def test_a_deploy_by_hand_takes_every_setting_of_every_folder() -> None:
+    # One that is left out would be taken back: an open API, an empty table, alarms that tell nobody.
+    [job] = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"].values()
+    sources = [
+        (ROOT / folder / "infra" / name).read_text()
+        for folder in FOLDERS
+        for name in ("settings.py", "variables.py")
+    ]
+    settings = {name for text in sources for name in re.findall(r"\b([A-Z][A-Z_]+)[\"=:]+ ?Setting\(", text)}
+    registry = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"].values()
+    settings |= {service["endpoint_service"] for service in registry}
+    assert settings - {"BUNDLE", "SERVICE_NAME"} <= job["env"].keys()
+    assert {"TABLE_NAME", "SERVICES", "ALARM_TOPIC_ARN", "AWS_ACCOUNT"} <= settings
 
 
 def test_every_folder_has_an_owner() -> None:

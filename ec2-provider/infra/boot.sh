@@ -1,17 +1,18 @@
 #!/bin/bash
 # Boots an instance without the internet. It is the tail of the user data, which exports before it
 #   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]  [LOG_GROUP]
-# Every step is bounded, twelve minutes at worst. The first one that fails ends the boot and is signalled at once.
+# Every step is bounded; tests/test_boot.py adds the bounds up, because the group replaces an instance that takes too long.
+# The first step that fails ends the boot and is signalled at once.
 set -euo pipefail
 root=${BOOT_ROOT:-} # only tests set it
 
-retry() { # retry SECONDS COMMAND…: four tries of at most SECONDS each, for what needs the network
+retry() { # retry SECONDS COMMAND…: three tries of at most SECONDS each, for what needs the network
   local seconds=$1 try
   shift
-  for try in 1 2 3 4; do
+  for try in 1 2 3; do
     timeout "$seconds" "$@" && return
-    echo "try $try of 4 failed: $*"
-    [[ $try == 4 ]] || sleep $((2 ** try))
+    echo "try $try of 3 failed: $*"
+    [[ $try == 3 ]] || sleep $((2 ** try))
   done
   return 1
 }
@@ -22,7 +23,7 @@ signal() { # signal SUCCESS|FAILURE REASON: to the wait condition of the stack's
   printf -v body '{"Status":"%s","Reason":"%s","UniqueId":"%s","Data":""}' \
     "$1" "$2" "$(cat "$root/var/lib/cloud/data/instance-id")"
   # The URL is valid for a day. Instances that come later are not waited for, so a refused signal is only noted.
-  curl --fail --silent --show-error --max-time 10 --retry 4 --retry-connrefused \
+  curl --fail --silent --show-error --max-time 10 --retry 2 --retry-connrefused \
     --request PUT --header 'Content-Type:' --data-binary "$body" "$SIGNAL_URL" ||
     echo "the signal $1 was not taken: no stack creation is waiting any more"
 }
@@ -36,7 +37,7 @@ finish() {
 }
 
 ship_logs() { # to CloudWatch: the agent reads files only, so the unit writes one
-  retry 80 dnf install -y -q amazon-cloudwatch-agent
+  retry 60 dnf install -y -q amazon-cloudwatch-agent
   mkdir -p "$root/etc/systemd/system/todo.service.d" "$root/etc/logrotate.d" "$root/var/log/todo"
   printf '[Service]\nStandardOutput=append:%s\nStandardError=inherit\n' /var/log/todo/todo.log \
     >"$root/etc/systemd/system/todo.service.d/log.conf"
@@ -56,14 +57,14 @@ boot() {
   step="fetch the bundle"
   local bundle="$root/opt/todo-bundle"
   mkdir -p "$bundle" "$root/etc/systemd/system"
-  retry 30 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
+  retry 20 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
   tar -xzf "$bundle.tar.gz" -C "$bundle"
 
   step="install Python"
-  retry 80 dnf install -y -q "python$(cat "$bundle/python-version")"
+  retry 60 dnf install -y -q "python$(cat "$bundle/python-version")"
 
   step="install the service"
-  timeout 120 "$bundle/install.sh" "$root/opt/todo"
+  timeout 90 "$bundle/install.sh" "$root/opt/todo"
   printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" ACCESS_LOG "${ACCESS_LOG:-on}" \
     >"$root/etc/todo.env"
   install -m 644 "$bundle/todo.service" "$root/etc/systemd/system/todo.service"

@@ -71,7 +71,7 @@ class EndpointService(Construct):
                 unhealthy_threshold_count=2,
             ),
         )
-        self.listener = self.load_balancer.add_listener(
+        self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]
         )
         service = ec2.VpcEndpointService(

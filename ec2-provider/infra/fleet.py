@@ -22,24 +22,26 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
+from infra.database import OPERATIONS
 from infra.network import Network
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
-# A boot takes two minutes; an instance that has not answered /healthz by then is replaced by another try.
-GRACE = Duration.minutes(6)
+# A boot takes two minutes, eleven at worst; an instance that has not answered /healthz by then is replaced.
+GRACE = Duration.minutes(12)
 SSM_ENDPOINTS = ["ssm", "ssmmessages", "ec2messages"]
 # docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
 SSM_ACTIONS = [
     "ssm:UpdateInstanceInformation",
     *(f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")),
 ]
-TABLE_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
 
 
 def table_policy(table: dynamodb.ITable) -> iam.PolicyStatement:
     """What the service does with its table, and nothing else."""
-    return iam.PolicyStatement(actions=TABLE_ACTIONS, resources=[table.table_arn])
+    return iam.PolicyStatement(
+        actions=[f"dynamodb:{name}" for name in OPERATIONS], resources=[table.table_arn]
+    )
 
 
 def bundle_policy(bundle: s3_assets.Asset) -> iam.PolicyStatement:
@@ -87,6 +89,9 @@ class Fleet(Construct):
             min_capacity=INSTANCES,
             max_capacity=2 * INSTANCES,
             max_instance_lifetime=Duration.days(30),
+            # A replacement is launched before the old instance goes, whatever the reason.
+            min_healthy_percentage=100,
+            max_healthy_percentage=200,
             health_checks=autoscaling.HealthChecks.with_additional_checks(
                 additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
             ),
@@ -107,7 +112,7 @@ class Fleet(Construct):
         )
         # Without this a first instance may boot before its way or its right to S3 exists.
         self.group.node.add_dependency(network, self.security_group, role)
-        booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="900")
+        booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="1800")
         booted.node.add_dependency(self.group)
 
     def _user_data(
@@ -135,7 +140,7 @@ class Fleet(Construct):
         return group
 
     def allow_session_manager(self) -> None:
-        """Let an operator with the right to do so open a shell by SSM, which is logged, instead of SSH."""
+        """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail notes each session."""
         self._role.add_to_policy(iam.PolicyStatement(actions=SSM_ACTIONS, resources=["*"]))
         Validations.of(self._role).acknowledge(
             Acknowledgment(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -63,13 +63,21 @@ class Network(Construct):
         group = ec2.SecurityGroup(
             self, f"{name}.sg", vpc=self.vpc, allow_all_outbound=False, description=f"endpoint of {name}"
         )
-        return self.vpc.add_interface_endpoint(
+        endpoint = self.vpc.add_interface_endpoint(
             name,
             service=ec2.InterfaceVpcEndpointAwsService(name),
             security_groups=[group],
             open=False,
             private_dns_enabled=True,
         )
+        # Nobody carries data out with the credentials of another account.
+        own = {"StringEquals": {"aws:PrincipalAccount": Stack.of(self).account}}
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()], actions=["*"], resources=["*"], conditions=own
+            )
+        )
+        return endpoint
 
     def _gateway(self, name: str, statements: Sequence[iam.PolicyStatement]) -> None:
         endpoint = self.vpc.add_gateway_endpoint(name, service=ec2.GatewayVpcEndpointAwsService(name))

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     serve(listener)
     url = f"http://127.0.0.1:{args.port}"
     client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region,
-                          aws_access_key_id="local", aws_secret_access_key="local")  # fmt: skip # noqa: S106
+                          aws_access_key_id="local", aws_secret_access_key="local")  # fmt: skip # noqa: S106 - moto takes any
     client.create_table(TableName=args.table_name, **definition)
     print(f"DynamoDB is ready: {url}, table {args.table_name} in {args.region}", flush=True)
     signal.sigwait(STOP)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_boots_and_signals_success(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "tries", "reason"),
-    [("aws", 4, "fetch the bundle"), ("dnf", 4, "install Python"), ("install.sh", 1, "install the service"),
+    [("aws", 3, "fetch the bundle"), ("dnf", 3, "install Python"), ("install.sh", 1, "install the service"),
      ("systemctl", 1, "start the service")],
 )  # fmt: skip
 def test_fails_when_a_step_fails_and_signals_it(
@@ -146,6 +147,21 @@ def test_fails_when_nothing_was_exported(machine: Machine) -> None:
     assert machine.boot(TABLE_NAME="").returncode != 0
     assert "TABLE_NAME" in machine.console()
     assert [signal["Reason"].split(",")[0] for signal in machine.signals()] == ["could not read the settings"]
+
+
+def test_a_boot_reports_its_failure_before_the_group_replaces_the_instance() -> None:
+    script, fleet = BOOT.read_text(), (FOLDER / "infra" / "fleet.py").read_text()
+    retried = sum(
+        3 * int(seconds) + 2 + 4 for seconds in re.findall(r"^ +retry (\d+) ", script, re.MULTILINE)
+    )
+    once = sum(map(int, re.findall(r"(?:^ +timeout|--retry-max-time) (\d+)", script, re.MULTILINE)))
+    signalled = 3 * 10 + 1 + 2
+    [grace] = map(int, re.findall(r"^GRACE = Duration.minutes\((\d+)\)", fleet, re.MULTILINE))
+    [wait] = map(int, re.findall(r'timeout="(\d+)"', fleet))
+    assert (retried, once) == (66 + 186 + 186, 90 + 60)
+    assert retried + once + signalled < grace * 60
+    # Time for one replacement.
+    assert wait > 2 * grace * 60
 
 
 def test_scripts_are_clean() -> None:

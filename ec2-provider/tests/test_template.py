@@ -119,7 +119,12 @@ def test_two_instances_are_replaced_without_a_gap(template: Template) -> None:
     template.has_resource(
         "AWS::AutoScaling::AutoScalingGroup",
         {
-            "Properties": {"MinSize": "2", "HealthCheckType": "ELB", "DesiredCapacity": Match.absent()},
+            "Properties": {
+                "InstanceMaintenancePolicy": {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200},
+                "MinSize": "2",
+                "HealthCheckType": "ELB",
+                "DesiredCapacity": Match.absent(),
+            },
             "UpdatePolicy": {
                 "AutoScalingInstanceRefresh": Match.object_like(
                     {"Strategy": "Rolling", "Preferences": Match.object_like({"MinHealthyPercentage": 100})}

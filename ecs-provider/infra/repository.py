@@ -10,7 +10,7 @@ import base64
 import json
 
 import boto3
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.settings import Settings
 
@@ -68,8 +68,10 @@ def why_not_pushed(settings: Settings) -> str | None:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
         if identity["Account"] != settings.account or has_image(session, settings.region, tag):
             return None
-    except NoCredentialsError:
+    except BotoCoreError:
         return None
+    except ClientError as error:
+        return f"ECR of account {settings.account} could not be asked for {NAME}:{tag}: {error}"
     return f"{NAME}:{tag} is not in ECR of account {settings.account}; push it first: make push"
 
 

@@ -20,7 +20,11 @@ class EcsProviderStack(Stack):
     def __init__(self, scope: Construct, *, settings: Settings) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(
-            scope, "ecs-provider", env=env, description="dog-names on Fargate, reached by PrivateLink"
+            scope,
+            "ecs-provider",
+            env=env,
+            description="dog-names on Fargate, reached by PrivateLink",
+            tags={"owner": "dogs-team", "service": "dog-names", "cost-center": "dogs"},
         )
         layers = iam.PolicyStatement(
             actions=["s3:GetObject"],

@@ -133,9 +133,16 @@ class Connections:
     def client(self, *_: object, **__: object) -> "Connections":
         return self
 
-    def describe_stack_resources(self, StackName: str) -> dict[str, Any]:
-        service = {"ResourceType": "AWS::EC2::VPCEndpointService", "PhysicalResourceId": "vpce-svc-1"}
-        return {"StackResources": [service]}
+    def get_paginator(self, operation: str) -> "Connections":
+        assert operation == "list_stack_resources"
+        return self
+
+    def paginate(self, StackName: str) -> list[dict[str, Any]]:
+        """Two pages: a stack may have more resources than one shows. The deleted one is a failed creation's."""
+        kind, status = "AWS::EC2::VPCEndpointService", "CREATE_COMPLETE"
+        gone = {"ResourceType": kind, "PhysicalResourceId": "vpce-svc-0", "ResourceStatus": "DELETE_COMPLETE"}
+        service = {"ResourceType": kind, "PhysicalResourceId": "vpce-svc-1", "ResourceStatus": status}
+        return [{"StackResourceSummaries": [gone]}, {"StackResourceSummaries": [service]}]
 
     def describe_vpc_endpoint_connections(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         assert Filters == [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
@@ -163,9 +170,26 @@ def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
     check_connections(Connections(state), settings(), "ecs-provider")  # type: ignore[arg-type]
 
 
+def run_guard(verb: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "guard.py", verb, "never"]
+    return subprocess.run(command, cwd=FOLDER, env=environ, capture_output=True, text=True)
+
+
 def test_fails_when_settings_are_missing_in_one_message_without_a_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, "guard.py", "deploy", "never"], cwd=FOLDER, env={}, capture_output=True, text=True
-    )
+    done = run_guard("deploy")
     assert done.returncode == 2
     assert all(line.startswith("error: ") for line in done.stderr.splitlines()), done.stderr
+
+
+def test_a_folder_is_bootstrapped_before_anybody_knows_its_other_settings() -> None:
+    done = run_guard("bootstrap", AWS_ACCOUNT="222222222222", AWS_REGION="us-west-2", AWS_PROFILE="nobodys")
+    # It gets as far as the credentials.
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "The config profile (nobodys) could not be found" in done.stderr
+
+
+def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its resources are still listed, with ids that EC2 does not know any more.
+    deploy_subnets(session)
+    session.client("cloudformation", region_name="us-west-2").delete_stack(StackName="a-stack")
+    check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"), "a-stack")

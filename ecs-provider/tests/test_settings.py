@@ -1,5 +1,7 @@
 """The environment becomes settings, or every problem at once. The file under test is a twin: this covers all copies."""
 
+import re
+
 import pytest
 
 from infra.settings import ZONE_IDS, Setting, SettingsError, load_settings
@@ -50,6 +52,11 @@ def test_fails_when_a_value_is_malformed(name: str, value: str, message: str) ->
 
 
 def test_every_known_region_has_two_zones_of_its_own() -> None:
-    for region, (first, second) in ZONE_IDS.items():
-        settings = load_settings({**COMMON, "AWS_REGION": region, "AZ_IDS": f"{first},{second}"})
-        assert settings.zone_ids == ZONE_IDS[region]
+    for region, zones in ZONE_IDS.items():
+        # us-west-2 → usw2, ap-northeast-1 → apne1
+        area, *direction, number = region.split("-")
+        words = re.findall("north|south|east|west|central", direction[0])
+        prefix = area + "".join(word[0] for word in words) + number
+        assert all(re.fullmatch(rf"{prefix}-az[1-6]", zone) for zone in zones), region
+        assert load_settings({**COMMON, "AWS_REGION": region}).zone_ids == zones
+        assert len(set(zones)) == 2

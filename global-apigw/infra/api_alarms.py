@@ -34,11 +34,15 @@ def add_api_alarms(alarms: Alarms, api: Api) -> None:
         rate,
         at_least=SERVER_ERROR_PERCENT,
         periods=2,
-        description="API: 5xx answers above 1 %",
+        description="API: 1 % of the answers or more are 5xx",
     )
     latency = _metric(api, "Latency", "p99")
     alarms.add(
-        "latency", latency, at_least=P99_MILLISECONDS, periods=3, description="API: p99 latency above 3 s"
+        "latency",
+        latency,
+        at_least=P99_MILLISECONDS,
+        periods=3,
+        description="API: p99 latency of 3 s or more",
     )
     failed = _count(api, "IntegrationErrors", '{ $.integrationError != "-" }')
     alarms.add(

@@ -74,15 +74,21 @@ def check_zones(session: boto3.Session, settings: Settings, stack: str) -> None:
 
 def stack_resources(session: boto3.Session, settings: Settings, stack: str, type: str) -> list[str]:
     """The physical ids of the deployed stack's resources of `type`; none before the first deploy."""
-    cloudformation = session.client("cloudformation", region_name=settings.region)
+    pages = session.client("cloudformation", region_name=settings.region).get_paginator(
+        "list_stack_resources"
+    )
     try:
-        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        resources = [
+            each for page in pages.paginate(StackName=stack) for each in page["StackResourceSummaries"]
+        ]
     except ClientError as error:
         if "does not exist" in str(error):
             return []
         raise
+    # A stack whose first creation failed still lists what its rollback deleted.
+    there = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
     return [
         each["PhysicalResourceId"]
-        for each in resources
+        for each in there
         if each["ResourceType"] == type and "PhysicalResourceId" in each
     ]

@@ -1,6 +1,6 @@
 """Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
 
-Turns the environment, given as a mapping, into one frozen object. app.py is the only reader of os.environ.
+Turns the environment, given as a mapping, into one frozen object. Only app.py and guard.py read os.environ.
 """
 
 from __future__ import annotations

@@ -21,7 +21,11 @@ class GlobalApigwStack(Stack):
     def __init__(self, scope: Construct, *, settings: Settings, registry: Registry) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(
-            scope, "global-apigw", env=env, description="one public API for services in other accounts"
+            scope,
+            "global-apigw",
+            env=env,
+            description="one public API for services in other accounts",
+            tags={"owner": "platform-team", "service": "global-apigw", "cost-center": "platform"},
         )
         network = Network(self, "Network", zone_ids=settings.zone_ids)
         lookup = AddressLookup(self, "AddressLookup")

@@ -228,6 +228,8 @@ ROWS = [
         lambda api: seen(api.ask("/echo", headers=SPOOFED), "x-auth-subject") == []),
     Row("the verified subject overwrites what the client sent", "documented", "http-api-parameter-mapping",
         lambda api: seen(api.ask("/token", headers=[*SPOOFED, ("Authorization", f"Bearer {api.token()}")]), "x-auth-subject") == ["ann"]),
+    Row("a token without sub leaves no subject, whatever the client sent", "assumed", "http-api-parameter-mapping",
+        lambda api: seen(api.ask("/token", headers=[*SPOOFED, ("Authorization", f"Bearer {api.token(sub=None)}")]), "x-auth-subject") == []),
     Row("the gateway adds itself as the last element of Forwarded", "observed", "http-api-develop-integrations-http",
         lambda api: "for=127.0.0.1" in seen(api.ask("/echo", headers=[("Forwarded", "for=6.6.6.6")]), "forwarded")[-1].split(",")[-1]),
     Row("Via names the gateway", "observed", "http-api-develop-integrations-http",
