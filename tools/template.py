@@ -67,9 +67,10 @@ class Properties:
         """Take `name` as a table of properties of its own."""
         return self._table(self.take(name, default), name)
 
-    def tables(self, name: str) -> list[Properties]:
+    def tables(self, name: str, default: Any = _REQUIRED) -> list[Properties]:
         """Take `name` as a list of tables."""
-        return [self._table(value, name, str(index)) for index, value in enumerate(self.take(name))]
+        values = self.take(name, default)
+        return [self._table(value, name, str(index)) for index, value in enumerate(values)]
 
     def _table(self, value: Any, *path: str) -> Properties:
         if not isinstance(value, dict):
@@ -105,6 +106,8 @@ class Template:
     """A synthesized template; `reads` lists (logical id, path…) of every property that was taken."""
 
     def __init__(self, document: dict[str, Any]) -> None:
+        if "Transform" in document:
+            raise TemplateError("Transform: it could add any resource, and is not known to this reader")
         self.outputs: dict[str, Any] = document.get("Outputs", {})
         self.reads: list[tuple[str, ...]] = []
         self._resources = {
@@ -163,6 +166,19 @@ class Template:
             case list():
                 return set().union(*map(self.references, value))
         return set()
+
+    def text(self, value: Any) -> str:
+        """`value` as one string, with what only AWS knows written as Fn::Sub would: ${Name} or ${Name.Attribute}."""
+        match value:
+            case str():
+                return value
+            case {"Fn::Join": [str(separator), list(parts)]}:
+                return separator.join(map(self.text, parts))
+            case {"Ref": str(name)}:
+                return f"${{{name}}}"
+            case {"Fn::GetAtt": [str(logical_id), str(attribute)]}:
+                return f"${{{logical_id}.{attribute}}}"
+        raise TemplateError(f"expected text, got {json.dumps(value)}")
 
     def mentioned(self, value: Any, type: str) -> list[Resource]:
         """The resources of `type` that `value` mentions."""
