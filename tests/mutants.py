@@ -289,6 +289,7 @@ def widens_an_endpoint_policy(name: str, written: Json, _: Json) -> Iterator[Jso
         yield to(name, {"PolicyDocument": None})
     for index, key in product(range(len(statements)), ("Action", "Resource", "NotAction", "NotResource")):
         widened = {**statements[index], key: "*"}
+        widened.pop("Condition", None)
         yield to(name, {"PolicyDocument": {"Statement": [*statements, widened]}})
         yield to(
             name, {"PolicyDocument": {"Statement": [*statements[:index], widened, *statements[index + 1 :]]}}

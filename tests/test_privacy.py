@@ -13,13 +13,14 @@ from tools.template import Template, TemplateError
 
 GATEWAY = "arn:aws:iam::111111111111:root"
 AWS, S3 = "com.amazonaws.us-west-2", "com.amazonaws.${AWS::Region}.s3"
+OWN = "* on * with credentials of 222222222222"
 FLOWS = {
     "ecs-provider": {
         Flow(GATEWAY, "provider NLB", "8080"),
         Flow("provider NLB :8080", "dog-names tasks", "8080"),
-        Flow("dog-names tasks", f"{AWS}.ecr.api", "443"),
-        Flow("dog-names tasks", f"{AWS}.ecr.dkr", "443"),
-        Flow("dog-names tasks", f"{AWS}.logs", "443"),
+        Flow("dog-names tasks", f"{AWS}.ecr.api: {OWN}", "443"),
+        Flow("dog-names tasks", f"{AWS}.ecr.dkr: {OWN}", "443"),
+        Flow("dog-names tasks", f"{AWS}.logs: {OWN}", "443"),
         Flow("dog-names tasks", f"{S3}: s3:GetObject on arn:aws:s3:::prod-us-west-2-starport-layer-bucket/*", "443"),
     },
     "ec2-provider": {

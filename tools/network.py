@@ -138,7 +138,7 @@ class Network:
         """The name of the service, once for each statement of the endpoint's policy."""
         service = self.text(endpoint["ServiceName"])
         names = [
-            f"{service}: {self.text(statement['Action'])} on {self.text(statement['Resource'])}"
+            f"{service}: {self.text(statement['Action'])} on {self.text(statement['Resource'])}{_condition(statement)}"
             for statement in endpoint.get("PolicyDocument", {}).get("Statement", [])
         ]
         # The key of an asset changes with every build.
@@ -202,3 +202,9 @@ class Network:
             targets = tuple((member, port) for group, member, port in registered if group in groups)
             balancer = self.members[self.id(listener["LoadBalancerArn"], BALANCER)]
             yield where, Listener(balancer, listener["Port"], targets)
+
+
+def _condition(statement: dict[str, Any]) -> str:
+    """The one condition that shapes.py admits: whose credentials pass."""
+    account = statement.get("Condition", {}).get("StringEquals", {}).get("aws:PrincipalAccount")
+    return f" with credentials of {account}" if account else ""

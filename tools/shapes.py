@@ -22,7 +22,12 @@ NEEDED, ALLOWED = object(), object()
 _RULE = {"IpProtocol": NEEDED, "CidrIp Description FromPort ToPort": ALLOWED}
 _INGRESS = {**_RULE, "SourceSecurityGroupId": ALLOWED}
 _EGRESS = {**_RULE, "DestinationSecurityGroupId": ALLOWED}
-_STATEMENT = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action Resource": NEEDED}
+_STATEMENT = {
+    "Effect": "Allow",
+    "Principal": {"AWS": "*"},
+    "Action Resource": NEEDED,
+    "Condition": {"StringEquals": {"aws:PrincipalAccount": ALLOWED}},
+}
 SHAPES: dict[str, dict[str, Any]] = {
     f"{VPC}::VPC": {"CidrBlock EnableDnsHostnames EnableDnsSupport InstanceTenancy": ALLOWED},
     f"{VPC}::Subnet": {"MapPublicIpOnLaunch": False, "AvailabilityZoneId CidrBlock VpcId": ALLOWED},
@@ -100,6 +105,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "LaunchTemplate": {"LaunchTemplateId": NEEDED, "Version": ALLOWED},
         "VPCZoneIdentifier": NEEDED,
         "DefaultInstanceWarmup DesiredCapacity HealthCheckGracePeriod HealthCheckType": ALLOWED,
+        "InstanceMaintenancePolicy": ALLOWED,
         "MaxInstanceLifetime MaxSize MetricsCollection MinSize TargetGroupARNs": ALLOWED,
     },
     "AWS::Lambda::Function": {  # has no VpcConfig: it runs outside the VPC
