@@ -36,8 +36,8 @@ def table_definition(template: Template) -> dict[str, Any]:
         return {name: properties.take(name) for name in ("AttributeDefinitions", "BillingMode", "KeySchema")}
 
 
-def serve(listener: socket.socket) -> None:
-    moto, lock = create_backend_app("dynamodb"), Lock()
+def serve(listener: socket.socket, moto: Any) -> None:
+    lock = Lock()
 
     def one_at_a_time(environ: Any, start_response: Any) -> Any:
         """A conditional write is atomic in DynamoDB; moto checks and writes in two steps."""
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
             f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT"
         )
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # in every thread from here on: sigwait takes them
-    serve(listener)
+    serve(listener, create_backend_app("dynamodb"))
     url = f"http://127.0.0.1:{args.port}"
     client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region,
                           aws_access_key_id="local", aws_secret_access_key="local")  # fmt: skip # noqa: S106 - moto takes any

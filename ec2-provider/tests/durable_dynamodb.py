@@ -1,0 +1,52 @@
+"""moto's DynamoDB for tests that `kill -9` it: `python -m tests.durable_dynamodb TEMPLATE PORT JOURNAL`.
+
+As in DynamoDB, what was acknowledged is kept: a put is in the journal before its answer leaves, and is repeated at the
+next start. No emulator at hand keeps that and knows ReturnValuesOnConditionCheckFailure, which the store needs.
+"""
+
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from local.dynamodb import serve, table_definition
+from local.template import Template
+
+CREDENTIAL = "AWS4-HMAC-SHA256 Credential=local/20261122/us-west-2/dynamodb/aws4_request"
+
+
+def call(moto: Any, action: str, body: bytes) -> None:
+    headers = [("X-Amz-Target", f"DynamoDB_20120810.{action}"), ("Authorization", CREDENTIAL)]
+    run_wsgi_app(moto, EnvironBuilder(method="POST", headers=headers, data=body).get_environ())
+
+
+def main(template: str, port: str, journal: str) -> None:
+    moto, puts = create_backend_app("dynamodb"), os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    definition = {"TableName": "todo", **table_definition(Template.load(Path(template)))}
+    call(moto, "CreateTable", json.dumps(definition).encode())
+    for body in Path(journal).read_bytes().splitlines():
+        call(moto, "PutItem", body)
+
+    def journaled(environ: Any, start_response: Any) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        answer, status, headers = run_wsgi_app(moto, environ, buffered=True)
+        if status.startswith("200") and environ["HTTP_X_AMZ_TARGET"].endswith("PutItem"):
+            os.write(puts, body + b"\n")  # the SDK's JSON is one line
+        start_response(status, list(headers))
+        return answer
+
+    serve(socket.create_server(("127.0.0.1", int(port))), journaled)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
