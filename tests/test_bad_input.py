@@ -98,6 +98,7 @@ def documented() -> set[tuple[str, str, int]]:
     """Each operation and status of the contracts, and what the gateway adds."""
     wanted = {("gateway", "POST /todo", 413), ("gateway", HEALTH, 404), ("gateway", OTHER, 404)}
     for name, each in OPERATIONS.items():
+        wanted.add((name, OTHER, 405))
         for label, operation in each.items():
             statuses = set(map(int, operation.definition.raw["responses"]))
             wanted |= {(name, label, status) for status in statuses}
@@ -142,5 +143,5 @@ def test_every_documented_answer_is_given_and_no_other(
             seen.exhaust(throttled, "POST /todo")
     with capsys.disabled():
         print(f"\n{seen.table()}\n{seen.total()} cases in {time.monotonic() - started:.0f} s")
-    missing = documented() - seen.keys()
-    assert not missing
+    # Of its own accord Schemathesis lets some answers pass, such as 415. An id may be no segment of a path: 404.
+    assert seen.keys() - {("gateway", "GET /todo/{todoId}", 404)} == documented()
