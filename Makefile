@@ -101,6 +101,14 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 check: lint test test-image ## Run all that CI runs: lint, test, the image and the slower suites
 	@echo "== slower suites" && $(PY) -m pytest -m slow
 
+##@ Measure it
+.PHONY: cost
+cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into README.md too)
+	@$(PY) -m tools.cost $(if $(WRITE),--write)
+.PHONY: $(FOLDERS:%=synth-%)
+$(FOLDERS:%=synth-%): synth-%: $(UV)
+	@$(MAKE) --silent -C $* synth
+
 .PHONY: clean
 clean: ## Remove everything that make made
 	@git clean -ffdXq --exclude='!.outputs'
