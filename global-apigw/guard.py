@@ -7,10 +7,9 @@ would go wrong later. Besides app.py the only reader of os.environ; without the 
 import os
 import sys
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.guards import GuardError, check_account, check_terminal, check_zones
+from infra.guards import GuardError, check_terminal, check_zones, open_session
 from infra.settings import SettingsError, load_settings
 from infra.variables import CHECKS, STACK, read_settings
 
@@ -20,8 +19,7 @@ def guard(verb: str, approval: str) -> None:
     # To bootstrap or to destroy it is enough to know where.
     settings = load_settings(os.environ) if verb in ("bootstrap", "destroy") else read_settings(os.environ)
     check_terminal(verb, approval)
-    session = boto3.Session()
-    check_account(session, settings)
+    session = open_session(settings)
     if verb == "deploy":
         check_zones(session, settings, STACK)
     for check in CHECKS.get(verb, ()):

@@ -13,7 +13,7 @@ from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
 from infra.connections import check_connections
-from infra.guards import GuardError, check_account, check_terminal, check_zones, stack_resources
+from infra.guards import GuardError, check_account, check_terminal, check_zones, open_session, stack_resources
 from infra.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent.parent
@@ -80,6 +80,12 @@ def test_fails_when_there_are_no_credentials(session: boto3.Session, monkeypatch
         GuardError, match=r"no usable AWS credentials for account 123456789012.*or set PROFILE=<profile>"
     ):
         check_account(session, settings())
+
+
+def test_fails_when_there_is_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "cats")
+    with pytest.raises(GuardError, match=r"no usable AWS credentials for account 123456789012: .*\(cats\)"):
+        open_session(settings())
 
 
 @pytest.mark.parametrize(("verb", "approval"), [("deploy", "broadening"), ("destroy", "any-change")])

@@ -35,15 +35,29 @@ def check_terminal(verb: str, approval: str) -> None:
         )
 
 
+def open_session(settings: Settings) -> boto3.Session:
+    """Of the exported keys or the profile, which must be the expected account's."""
+    try:
+        session = boto3.Session()
+    except BotoCoreError as error:  # there is no such profile
+        raise unusable(settings, error) from None
+    check_account(session, settings)
+    return session
+
+
+def unusable(settings: Settings, error: Exception) -> GuardError:
+    return GuardError(
+        f"no usable AWS credentials for account {settings.account}: {error}; "
+        "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
+    )
+
+
 def check_account(session: boto3.Session, settings: Settings) -> None:
     """The credentials at hand must be the expected account's."""
     try:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise GuardError(
-            f"no usable AWS credentials for account {settings.account}: {error}; "
-            "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
-        ) from None
+        raise unusable(settings, error) from None
     if identity["Account"] != settings.account:
         profile = f" of profile {session.profile_name}" if session.profile_name != "default" else ""
         raise GuardError(

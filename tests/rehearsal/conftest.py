@@ -1,0 +1,77 @@
+"""One server with three bootstrapped accounts for all tests; the deployed state is made by the first that needs it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from subprocess import CompletedProcess
+
+import pytest
+
+from .world import EC2, ECS, FOLDER, GATEWAY, Checkout, World
+
+
+@dataclass
+class Deployed:
+    """The checkout of the gateway's team, what its deploy said, and what a second deploy of an unchanged provider did."""
+
+    gateway: Checkout
+    said: str
+    again: CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three accounts, bootstrapped, with nothing in them."""
+    with World(tmp_path_factory.mktemp("world")) as world:
+        checkout = Checkout(tmp_path_factory.mktemp("bootstrap"))
+
+        def bootstrap(account: str) -> CompletedProcess[str]:
+            return checkout.run(f"make --silent -C {FOLDER[account]} bootstrap", world.shell(account))
+
+        with ThreadPoolExecutor(3) as pool:
+            for done in pool.map(bootstrap, FOLDER):
+                assert done.returncode == 0, done.stderr
+        yield world
+
+
+@pytest.fixture
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout from which nothing has been deployed."""
+    return Checkout(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def providers(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The checkout from which the providers are deployed."""
+    return Checkout(tmp_path_factory.mktemp("providers"))
+
+
+@pytest.fixture(scope="session")
+def names(world: World, providers: Checkout) -> dict[str, str]:
+    """Deploys both providers as in the blog; what they print is what the gateway's team exports."""
+    with ThreadPoolExecutor(2) as pool:
+        shells = {"make deploy-ecs": world.shell(ECS), "make deploy-ec2": world.shell(EC2)}
+        for done in pool.map(lambda each: providers.run(*each), shells.items()):
+            assert done.returncode == 0, done.stderr
+    return service_names(providers)
+
+
+@pytest.fixture(scope="session")
+def deployed(
+    world: World, names: dict[str, str], providers: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> Deployed:
+    """The gateway, deployed from a machine where the providers never were, while one of them is deployed again."""
+    gateway = Checkout(tmp_path_factory.mktemp("gateway"))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(gateway.run, "make deploy-gateway", world.shell(GATEWAY, **names))
+        second = pool.submit(providers.run, "make deploy-ecs", world.shell(ECS))
+    for done in (first.result(), second.result()):
+        assert done.returncode == 0, done.stderr
+    return Deployed(gateway, first.result().stdout, second.result())
+
+
+def service_names(checkout: Checkout) -> dict[str, str]:
+    return {
+        "DOGNAME_SERVICE_NAME": checkout.outputs(ECS)["ecsvpcendpointservicename"],
+        "TODO_SERVICE_NAME": checkout.outputs(EC2)["ec2vpceendpointservicename"],
+    }

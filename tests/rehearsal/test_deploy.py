@@ -1,0 +1,173 @@
+"""From three empty accounts to an API, there and back: the real targets, read back through each account's own API."""
+
+import json
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import ROOT
+
+from .conftest import Deployed, service_names
+from .world import EC2, ECS, FOLDER, GATEWAY, REGION, Checkout, World, exported
+
+pytestmark = pytest.mark.slow
+REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
+LIVE = [{"Name": "vpc-endpoint-state", "Values": ["available"]}]
+
+
+def endpoint_addresses(world: World) -> dict[str, set[str]]:
+    """Endpoint service name → private addresses of the gateway's endpoint to it."""
+    ec2 = world.client(GATEWAY, "ec2")
+    found = {}
+    for endpoint in ec2.describe_vpc_endpoints(Filters=LIVE)["VpcEndpoints"]:
+        assert endpoint["VpcEndpointType"] == "Interface"
+        interfaces = ec2.describe_network_interfaces(NetworkInterfaceIds=endpoint["NetworkInterfaceIds"])
+        found[endpoint["ServiceName"]] = {
+            each["PrivateIpAddress"] for each in interfaces["NetworkInterfaces"]
+        }
+    return found
+
+
+def check_services(world: World, names: dict[str, str]) -> None:
+    """Each provider has one endpoint service, with the name it printed, that admits the gateway's account alone."""
+    for account, name in zip((ECS, EC2), names.values(), strict=True):
+        ec2 = world.client(account, "ec2")
+        [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+        permissions = ec2.describe_vpc_endpoint_service_permissions(ServiceId=service["ServiceId"])
+        assert service["ServiceName"] == name
+        assert [each["Principal"] for each in permissions["AllowedPrincipals"]] == [
+            f"arn:aws:iam::{GATEWAY}:root"
+        ]
+        [connection] = ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
+        assert (connection["VpcEndpointOwner"], connection["VpcEndpointState"]) == (GATEWAY, "available")
+    with pytest.raises(ClientError, match="InvalidServiceName"):
+        world.client(EC2, "ec2").describe_vpc_endpoint_services(ServiceNames=[names["DOGNAME_SERVICE_NAME"]])
+
+
+def check_routes(world: World, names: dict[str, str], url: str) -> None:
+    """Each route of the registry ends at the addresses of its service's endpoint, by way of its own listener."""
+    api, elb = world.client(GATEWAY, "apigatewayv2"), world.client(GATEWAY, "elbv2")
+    [http] = api.get_apis()["Items"]
+    assert http["ApiEndpoint"] == url
+    uris = {
+        each["IntegrationId"]: each["IntegrationUri"]
+        for each in api.get_integrations(ApiId=http["ApiId"])["Items"]
+    }
+    reached = {}
+    for route in api.get_routes(ApiId=http["ApiId"])["Items"]:
+        [listener] = elb.describe_listeners(
+            ListenerArns=[uris[route["Target"].removeprefix("integrations/")]]
+        )["Listeners"]
+        health = elb.describe_target_health(TargetGroupArn=listener["DefaultActions"][0]["TargetGroupArn"])
+        targets = {
+            (each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]
+        }
+        reached[route["RouteKey"]] = (listener["Port"], targets)
+    addresses = endpoint_addresses(world)
+    assert addresses.keys() == set(names.values())
+    assert len(set.union(*addresses.values())) == 4  # two zones each, none shared
+    assert reached == {
+        route["key"]: (
+            service["listener_port"],
+            {(address, 8080) for address in addresses[names[service["endpoint_service"]]]},
+        )
+        for service in REGISTRY.values()
+        for route in service["routes"]
+    }
+
+
+def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
+    world: World, names: dict[str, str], deployed: Deployed
+) -> None:
+    check_services(world, names)
+    check_routes(world, names, deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"])
+
+
+def test_the_gateway_says_which_names_it_was_deployed_with(names: dict[str, str], deployed: Deployed) -> None:
+    for variable, name in names.items():
+        assert f"{variable}={name} (from the environment)\n" in deployed.said
+    url = deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"]
+    assert deployed.said.endswith(f"deployed; try it: make smoke URL={url}\n")
+
+
+def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
+    world: World, names: dict[str, str], deployed: Deployed, providers: Checkout
+) -> None:
+    ecr = world.client(ECS, "ecr")
+    [repository] = ecr.describe_repositories(repositoryNames=["dog-names"])["repositories"]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"]["scanOnPush"] is True
+    policy = json.loads(ecr.get_lifecycle_policy(repositoryName="dog-names")["lifecyclePolicyText"])
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
+    [image] = ecr.describe_images(repositoryName="dog-names")["imageDetails"]
+    [tag] = image["imageTags"]
+    [definition] = world.client(ECS, "ecs").list_task_definitions()["taskDefinitionArns"]
+    task = world.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
+    registry = f"{ECS}.dkr.ecr.{REGION}.amazonaws.com"
+    assert [each["image"] for each in task["containerDefinitions"]] == [f"{registry}/dog-names:{tag}"]
+    pushed = [
+        f"build --platform linux/arm64 -t dog-names:{tag} image",
+        f"login --username AWS --password-stdin {registry}",
+        f"tag dog-names:{tag} {registry}/dog-names:{tag}",
+        f"push {registry}/dog-names:{tag}",
+    ]
+    assert deployed.again.stdout.startswith(f"dog-names:{tag} is in ECR already\n")
+    assert "ecs-provider (no changes)" in deployed.again.stderr
+    assert providers.docker.read_text().splitlines() == pushed  # by the first deploy alone
+    assert service_names(providers) == names
+
+
+def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
+    world: World, names: dict[str, str], deployed: Deployed, providers: Checkout
+) -> None:
+    # Keys of another account are around all the time: with a profile they must not matter.
+    person = world.profiles() | exported(GATEWAY)
+    refused = providers.run("make -C ecs-provider destroy", world.shell(ECS))
+    said = re.fullmatch(
+        r"error: ecs-provider is in use: (vpce-\w+) of account 111111111111: available; destroy global-apigw first, or "
+        r"cut them off: aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id (vpce-svc-\w+) "
+        r"--vpc-endpoint-ids \1\nmake: .* Error 2\n",
+        refused.stderr,
+    )
+    assert said
+    world.client(ECS, "ec2").reject_vpc_endpoint_connections(ServiceId=said[2], VpcEndpointIds=[said[1]])
+    assert (
+        providers.run(".venv/bin/python guard.py destroy never", world.shell(ECS), "ecs-provider").returncode
+        == 0
+    )
+    destroyed = providers.run("make destroy", person)
+    assert destroyed.returncode == 0, destroyed.stderr
+    assert re.findall(r"(\S+): destroyed", destroyed.stderr) == [
+        "global-apigw",
+        "ec2-provider",
+        "ecs-provider",
+    ]
+    for account in FOLDER:
+        ec2 = world.client(account, "ec2")
+        assert [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
+        assert ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"] == []
+        stacks = world.client(account, "cloudformation").describe_stacks()["Stacks"]
+        assert [stack["StackName"] for stack in stacks] == ["CDKToolkit"]
+    assert len(world.client(EC2, "dynamodb").list_tables()["TableNames"]) == 1
+    since = world.mark()
+    done = providers.run("make deploy", person)
+    assert done.returncode == 0, done.stderr
+    made = [call["account"] for call in world.writes(since) if call["action"] == "ExecuteChangeSet"]
+    assert made == [ECS, EC2, GATEWAY]
+    new = service_names(providers)
+    assert not set(new.values()) & set(names.values())
+    for (variable, name), folder in zip(new.items(), ("ecs-provider", "ec2-provider"), strict=True):
+        assert f"{variable}={name} (from {folder}/.outputs/{folder}.json)\n" in done.stdout
+    check_services(world, new)
+    check_routes(world, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
+
+
+def test_fails_when_a_template_has_a_type_that_nothing_binds(world: World) -> None:
+    template = json.dumps({"Resources": {"X": {"Type": "AWS::Wrong::Thing"}}})
+    with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::Wrong::Thing\]"):
+        world.client(ECS, "cloudformation").create_change_set(
+            StackName="x", ChangeSetName="x", ChangeSetType="CREATE", TemplateBody=template
+        )
