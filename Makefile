@@ -97,9 +97,15 @@ lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
+.PHONY: rehearse $(FOLDERS:%=cdk-%)
+rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
+	@echo "== rehearsal" && $(PY) -m pytest tests/rehearsal
+$(FOLDERS:%=cdk-%): cdk-%: $(UV)
+	@$(MAKE) --silent -C $* .venv/installed node_modules/.bin/cdk
+
 .PHONY: check
-check: lint test test-image ## Run all that CI runs: lint, test, the image and the slower suites
-	@echo "== slower suites" && $(PY) -m pytest -m slow
+check: lint test test-image rehearse ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
+	@echo "== slower suites" && $(PY) -m pytest -m slow --ignore tests/rehearsal
 
 ##@ Measure it
 .PHONY: cost

@@ -12,6 +12,9 @@ from tests.conftest import FOLDERS
 from .world import Checkout, exported, shell
 
 STEPS = """\
+dogs: .venv/bin/python guard.py bootstrap broadening
+todo: .venv/bin/python guard.py bootstrap broadening
+platform: .venv/bin/python guard.py bootstrap broadening
 dogs: .venv/bin/python guard.py deploy broadening
 dogs: .venv/bin/python guard.py push broadening
 pushed=$(dogs: .venv/bin/python -m infra.repository --region us-west-2 has --tag TAG) && \\
