@@ -1,5 +1,5 @@
 # Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
-# Gives bootstrap, diff, deploy, destroy. A folder's Makefile may say what `before-deploy` builds.
+# Gives bootstrap, diff, deploy, destroy. A folder's Makefile may say what `before-deploy`, `before-diff` and `before-synth` build.
 
 # Whom to deploy as: exported AWS_* keys, or a profile.
 PROFILE ?= $(AWS_PROFILE)
@@ -28,6 +28,7 @@ bootstrap: $(VENV)/installed ## Prepare the account for the CDK, once per accoun
 diff: $(VENV)/installed ## Show what a deploy would change
 	$(call guard,diff)
 	@$(MAKE) --silent $(CDK)
+	@$(MAKE) --silent before-diff
 	@CDK_OUTDIR=cdk.out $(PY) app.py
 	@$(AS) $(CDK) diff --app cdk.out
 
@@ -54,6 +55,7 @@ destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 preflight: $(VENV)/installed
 	$(call guard,bootstrap)
 
-.PHONY: before-deploy before-synth
+.PHONY: before-deploy before-diff before-synth
 before-deploy:
+before-diff:
 before-synth:
