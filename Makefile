@@ -94,6 +94,7 @@ test-image: $(UV) ## Build, push, pull and run the image with docker or podman
 .PHONY: lint $(FOLDERS:%=lint-%)
 lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
+	@$(GO) vet -C bench/played .
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
@@ -111,9 +112,32 @@ check: lint test test-image rehearse ## Run all that CI runs: lint, test, the im
 .PHONY: cost
 cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into README.md too)
 	@$(PY) -m tools.cost $(if $(WRITE),--write)
+
+# Such as BENCH="--suite todos --rounds 7", which writes nothing; --suite whole times `make test` and the rehearsal.
+BENCH ?= --write
+.PHONY: bench
+bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/played ## Measure all side by side in 8 minutes, renew bench/results.json and README.md
+	@$(PY) -m bench $(BENCH)
+
+bench/.venv/installed: bench/requirements.txt | $(UV)
+	@$(UV) venv --quiet --clear --python $(PY) bench/.venv
+	@VIRTUAL_ENV=bench/.venv $(UV) pip sync --quiet --require-hashes $<
+	@touch $@
+
+# Built with the compiler of ecs-provider; only the standard library is used.
+GO := GOTOOLCHAIN=local GOPROXY=off CGO_ENABLED=0 ecs-provider/.venv/bin/go
+bench/.local/played: $(wildcard bench/played/*) | build-ecs-provider
+	@$(GO) build -C bench/played -trimpath -buildvcs=false -o ../.local/played .
+
 .PHONY: $(FOLDERS:%=synth-%)
 $(FOLDERS:%=synth-%): synth-%: $(UV)
 	@$(MAKE) --silent -C $* synth
+
+.PHONY: requirements-bench
+requirements: requirements-bench
+requirements-bench: $(UV)
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE) \
+		--output-file bench/requirements.txt bench/requirements.in
 
 .PHONY: clean
 clean: ## Remove everything that make made
