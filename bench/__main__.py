@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--suite", choices=SUITES, action="append", help="default: all but `whole`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="of load on each case in each round")
-    parser.add_argument("--write", action="store_true", help="into bench/results.json and README.md")
+    parser.add_argument("--write", action="store_true", help="into bench/results.json and bench/README.md")
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("error: wrk, which makes the load, is not on PATH: apt-get install wrk, or brew install wrk")

@@ -67,7 +67,7 @@ def circumstances(seconds: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown, for README.md."""
+    """Markdown, for bench/README.md."""
     lines = ["| measured | median | from – to | goal |", "| --- | ---: | ---: | --- |"]
     for figure in results["figures"]:
         median, low, high = (f"{figure[key]:.3g}" for key in ("median", "min", "max"))

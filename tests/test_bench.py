@@ -1,4 +1,4 @@
-"""The benchmark: README.md has what was measured, and a wrong answer never counts as a fast one."""
+"""The benchmark: its page has what was measured, and a wrong answer never counts as a fast one."""
 
 import json
 

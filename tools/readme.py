@@ -1,15 +1,17 @@
-"""The parts of README.md that commands write: what stands between <!-- name --> and <!-- /name -->."""
+"""The parts of a README.md that commands write: what stands between <!-- name --> and <!-- /name -->."""
 
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+# Which page holds which part.
+PAGES = {"cost": ROOT / "README.md", "bench": ROOT / "bench/README.md"}
 
 
 def _split(name: str) -> tuple[str, str, str]:
-    before, begin, rest = README.read_text().partition(f"<!-- {name} -->\n")
+    before, begin, rest = PAGES[name].read_text().partition(f"<!-- {name} -->\n")
     part, end, after = rest.partition(f"<!-- /{name} -->\n")
     if not end:
-        raise ValueError(f"README.md has no part <!-- {name} --> … <!-- /{name} -->")
+        raise ValueError(f"{PAGES[name]} has no part <!-- {name} --> … <!-- /{name} -->")
     return before + begin, part, end + after
 
 
@@ -19,4 +21,4 @@ def read(name: str) -> str:
 
 def write(name: str, text: str) -> None:
     before, _, after = _split(name)
-    README.write_text(before + text + after)
+    PAGES[name].write_text(before + text + after)
