@@ -25,6 +25,7 @@ REGION = "us-west-2"
 PERSONAL = (
     *("AWS_", "CDK_", "ECS_", "EC2_", "GATEWAY_", "API_GATEWAY_", "DOGNAME_", "TODO_", "AZ_IDS", "IMAGE_TAG"),
     *("SERVICES", "BUNDLE", "PROFILE", "APPROVAL", "DOCKER", "ALARM_TOPIC_ARN", "MAKE", "MFLAGS"),
+    "CI",  # with it the CDK CLI writes to other streams than to a person's terminal
     "PYTHONDONTWRITEBYTECODE",  # compiling the CDK anew would double the time of every synth
 )
 READS = ("Describe", "Get", "List", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
