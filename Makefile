@@ -92,7 +92,8 @@ test-image: $(UV) ## Build, push, pull and run the image with docker or podman
 	@echo "== ecs-provider: test-image" && $(MAKE) --silent -C ecs-provider test-image
 
 .PHONY: lint $(FOLDERS:%=lint-%)
-lint: $(FOLDERS:%=lint-%) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
+lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
+	@$(MAKE) --silent --jobs=2 $(FOLDERS:%=lint-%)
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
 	@$(GO) vet -C bench/played .
 $(FOLDERS:%=lint-%): lint-%: $(UV)
