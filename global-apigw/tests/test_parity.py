@@ -30,7 +30,7 @@ ISSUER = "https://issuer.example.com/"
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; `json` is None when the body is not JSON."""
+    """An HTTP answer: `headers` by lower-case name, `json` the parsed body."""
 
     status: int
     headers: dict[str, str]
