@@ -107,7 +107,8 @@ $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 
 .PHONY: check
 check: lint test test-image rehearse ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
-	@echo "== slower suites" && $(PY) -m pytest -m slow --ignore tests/rehearsal
+	@# Two processes, each with a file at a time: these tests mostly wait.
+	@echo "== slower suites" && $(PY) -m pytest --numprocesses=2 --dist=loadfile -m slow --ignore tests/rehearsal
 
 ##@ Measure it
 .PHONY: cost

@@ -46,7 +46,7 @@ destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 	@$(MAKE) --silent $(CDK)
 	@mkdir -p .local && $(MAKE) --silent before-synth
 	@# A stack is deleted by its name: what is in the template does not matter.
-	@$(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) CDK_OUTDIR=cdk.out $(PY) app.py
+	@$(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py
 	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 

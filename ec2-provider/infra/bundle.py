@@ -35,7 +35,11 @@ def wheels(target: tuple[str, ...], cache: Path) -> list[Path]:
                        f"--python-version={python}", *(f"--platform={platform}" for platform in platforms)]  # fmt: skip
             if subprocess.run(command, check=False).returncode:  # noqa: S603  nothing in it comes from outside
                 sys.exit(f"error: pip could not download the wheels of {requirements}, see above")
-            Path(part).rename(folder)
+            try:
+                Path(part).rename(folder)
+            except OSError:
+                if not folder.exists():  # else another build was faster
+                    raise
     return sorted(folder.glob("*.whl"))
 
 
