@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,15 @@ def test_fails_when_a_setting_is_missing() -> None:
     result = subprocess.run(GUNICORN, cwd=FOLDER, env={"PORT": "http"}, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
     assert "error: TABLE_NAME is missing" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_connections_are_spread_over_the_workers(server: Server) -> None:
+    pid = server.process.pid
+    with ExitStack() as kept:
+        for _ in range(24):
+            kept.enter_context(closing(server.connect()))
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        links = [[str(fd.readlink()) for fd in Path(f"/proc/{worker}/fd").iterdir()] for worker in workers]
+    sockets = [sum("socket" in link for link in each) for each in links]
+    assert len(sockets) == 2 and min(sockets) >= 6, sockets
