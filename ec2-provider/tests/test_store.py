@@ -4,17 +4,19 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from flask import Flask
 from moto.core.models import botocore_stubber
 
 from tests.conftest import SETTINGS, ContractClient
 from todo import create_app, store
-from todo.settings import THREADS
+from todo.settings import CALLS, THREADS
 
 
 def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
@@ -106,7 +108,34 @@ def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: py
     assert waited + slowest_sleeps < store.SLOWEST_CALL <= store.ANSWER_WITHIN
 
 
-def test_connections_suffice_for_every_thread(table: Any) -> None:
+def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
+    todos = store.Store(table="todo", region=SETTINGS.region)
+    with todos._turn():  # of CALLS
+        with ExitStack() as stalled:
+            for _ in range(CALLS - 1):
+                stalled.enter_context(todos._turn())
+            waited = []
+            for ask in (
+                partial(todos.create, "x"),
+                partial(todos.get, "x"),
+                partial(todos.page, limit=1, after=None),
+            ):
+                started = time.monotonic()
+                with pytest.raises(store.BusyError):
+                    ask()
+                waited.append(time.monotonic() - started)
+        assert waited[0] >= store.ANSWER_WITHIN - store.SLOWEST_CALL > max(waited[1:])
+        assert todos.get("x") is None
+
+
+def test_a_call_that_fails_gives_its_turn_back(table: Any) -> None:
+    todos = store.Store(table="todo", region=SETTINGS.region)
+    for _ in range(CALLS + 1):
+        with pytest.raises(ClientError, match="ValidationException"):
+            todos.get("")
+
+
+def test_connections_suffice_for_every_call(table: Any) -> None:
     config: Any = store.Store(table="todo", region=SETTINGS.region)._client.meta.config
-    assert config.max_pool_connections >= THREADS
+    assert THREADS > CALLS == config.max_pool_connections
     assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import FOLDER
+from todo.settings import CALLS
+from todo.store import READ_TIMEOUT
 
 GUNICORN = [str(Path(sys.executable).with_name("gunicorn")), "-c", "todo/gunicorn.conf.py"]
 ENVIRON = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "HOST": "127.0.0.1"}
@@ -22,10 +25,11 @@ ENVIRON = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "HOST": "127.0.0.1"}
 class Server:
     """A running gunicorn."""
 
-    def __init__(self, drain_seconds: str) -> None:
+    def __init__(self, drain_seconds: str = "0", **environ: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        environ, pipe = {**ENVIRON, "PORT": str(self.port), "DRAIN_SECONDS": drain_seconds}, subprocess.PIPE
+        environ |= {**ENVIRON, "PORT": str(self.port), "DRAIN_SECONDS": drain_seconds}
+        pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             GUNICORN, cwd=FOLDER, env=environ, stdout=pipe, stderr=pipe, text=True
         )
@@ -49,14 +53,17 @@ class Server:
         assert self.process.returncode == 0, err
         return [json.loads(line) for line in out.splitlines()]
 
+    def kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.communicate()
+
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     server = Server(getattr(request, "param", "0"))
     yield server
-    if server.process.returncode is None:
-        server.process.kill()
-        server.process.communicate()
+    server.kill()
 
 
 def get(connection: HTTPConnection, path: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
@@ -126,3 +133,23 @@ def test_connections_are_spread_over_the_workers(server: Server) -> None:
         links = [[str(fd.readlink()) for fd in Path(f"/proc/{worker}/fd").iterdir()] for worker in workers]
     sockets = [sum("socket" in link for link in each) for each in links]
     assert len(sockets) == 2 and min(sockets) >= 6, sockets
+
+
+def test_health_checks_are_answered_while_dynamodb_is_silent() -> None:
+    asked = 40
+    with socket.create_server(("127.0.0.1", 0), backlog=asked) as silent, ExitStack() as stack:
+        keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        server = Server(AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{silent.getsockname()[1]}", **keys)
+        stack.callback(server.kill)
+        pool = stack.enter_context(ThreadPoolExecutor(asked))
+        check, *connections = [stack.enter_context(closing(server.connect())) for _ in range(1 + asked)]
+        answers = [pool.submit(get, each, "/todo/00000000") for each in connections]
+        for _ in zip(range(asked - 2 * CALLS), as_completed(answers), strict=False):
+            pass
+        assert get(check, "/healthz")[0] == 200
+        silent.close()  # so that the calls under way end
+        assert {each.result()[0] for each in answers} == {503}
+        # In milliseconds: who called has waited for three attempts.
+        assert (
+            sum(line["durationMs"] < 3 * READ_TIMEOUT * 1000 for line in server.stop()) >= asked - 2 * CALLS
+        )

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from todo.answers import answer, log_access, refuse, refuse_body, start_clock, unavailable
 from todo.inputs import ID, MAX_BODY, read_data, read_page, write_cursor
 from todo.settings import Settings
-from todo.store import NoFreeIdError, Store
+from todo.store import BusyError, NoFreeIdError, Store
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -28,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/healthz", "healthz", healthz)
     app.register_error_handler(HTTPException, refuse)
     app.register_error_handler(ParseException, refuse_body)
-    for outage in (BotoCoreError, ClientError, NoFreeIdError):
+    for outage in (BotoCoreError, ClientError, BusyError, NoFreeIdError):
         app.register_error_handler(outage, unavailable)
     if settings.access_log:
         app.before_request(start_clock)

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-# Concurrent requests of one worker process; its DynamoDB client keeps a connection for each.
-THREADS = 16
+# Of one worker process: how many requests call DynamoDB at a time, each over a connection of its own, and the threads.
+# More would only take turns at running Python, and the slowest would get slower; the last thread answers in a stall.
+CALLS = 6
+THREADS = CALLS + 1
 
 _VARIABLES = {  # name: (default, accepted, example)
     "TABLE_NAME": (None, r"[\w.-]{3,255}", "todo"),

@@ -2,12 +2,15 @@
 
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import boto3
 from botocore.config import Config
 
-from todo.settings import THREADS
+from todo.settings import CALLS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef
@@ -24,6 +27,10 @@ class Todo(TypedDict):
 
     id: str
     data: str
+
+
+class BusyError(Exception):
+    """As many calls as may be under way have been so for long."""
 
 
 class NoFreeIdError(Exception):
@@ -47,16 +54,32 @@ class Store:
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            max_pool_connections=THREADS,
+            max_pool_connections=CALLS,
             user_agent="todo",  # composing the SDK's own for each request takes a tenth of a call's CPU time
         )
         self._client = boto3.client("dynamodb", region_name=region, config=config)
         self._table = table
+        self._turns, self._stalled = Semaphore(CALLS), False
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Raises BusyError when a call could no longer end within ANSWER_WITHIN, and then at once until another has ended."""
+        self._stalled = not self._turns.acquire(timeout=0 if self._stalled else ANSWER_WITHIN - SLOWEST_CALL)
+        if self._stalled:
+            raise BusyError(f"{CALLS} calls are under way and none ends")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def create(self, data: str) -> Todo:
-        """Stores a todo under an id that no other has; raises NoFreeIdError."""
-        token = secrets.token_hex(8)
+        """Stores a todo under an id that no other has; raises NoFreeIdError or BusyError."""
         last_start = time.monotonic() + ANSWER_WITHIN - SLOWEST_CALL
+        with self._turn():
+            return self._create(data, last_start)
+
+    def _create(self, data: str, last_start: float) -> Todo:
+        token = secrets.token_hex(8)
         for _ in range(MAX_IDS):
             todo: Todo = {"id": new_id(), "data": data}
             try:
@@ -77,10 +100,11 @@ class Store:
         raise NoFreeIdError
 
     def get(self, todo_id: str) -> Todo | None:
-        answer = self._client.get_item(
-            TableName=self._table, Key={"id": {"S": todo_id}}, ConsistentRead=True,
-            ProjectionExpression="id, #data", ExpressionAttributeNames={"#data": "data"},
-        )  # fmt: skip
+        with self._turn():
+            answer = self._client.get_item(
+                TableName=self._table, Key={"id": {"S": todo_id}}, ConsistentRead=True,
+                ProjectionExpression="id, #data", ExpressionAttributeNames={"#data": "data"},
+            )  # fmt: skip
         return _todo(answer["Item"]) if "Item" in answer else None
 
     def page(self, *, limit: int, after: str | None) -> tuple[list[Todo], str | None]:
@@ -94,6 +118,7 @@ class Store:
         }
         if after:
             scan["ExclusiveStartKey"] = {"id": {"S": after}}
-        answer = self._client.scan(**scan)
+        with self._turn():
+            answer = self._client.scan(**scan)
         last = answer.get("LastEvaluatedKey")
         return [_todo(item) for item in answer["Items"]], last["id"]["S"] if last else None
