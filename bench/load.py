@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.servers import Failed, Server
+from bench.servers import OTHER_CPU, Failed, Server, on
 
 CONNECTIONS = 32
 # As the gateway sends it.
-WRK = ["wrk", "-t2", f"-c{CONNECTIONS}", "--latency", "-H", "x-request-id: JKJaXmPLvHcESHA="]
+WRK = ["wrk", "-t1", f"-c{CONNECTIONS}", "--latency", "-H", "x-request-id: JKJaXmPLvHcESHA="]
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
@@ -56,7 +56,13 @@ class Run:
 def sample(case: Case, seconds: int) -> Sample:
     case.prepare()
     script = ["-s", str(Path(__file__).with_name(case.script))] if case.script else []
-    command = [*WRK, f"-d{seconds}s", *script, case.server.url + case.path]
+    command = [
+        *on(case.server.cpu and OTHER_CPU),
+        *WRK,
+        f"-d{seconds}s",
+        *script,
+        case.server.url + case.path,
+    ]
     output = subprocess.check_output(command, text=True, timeout=seconds + 30)
     return Sample(*parse(output), case.server.resident_mb())
 

@@ -1,6 +1,7 @@
 """Servers on free ports of 127.0.0.1: started, awaited, weighed and ended."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 START_SECONDS, STOP_SECONDS = 60, 30
 
 
+OWN_CPU, OTHER_CPU = "0", "1"  # of what is measured alone; of the load and what else it takes
+
+
 class Failed(Exception):
     """A process that did not do what it was started for."""
 
@@ -23,6 +27,7 @@ class Failed(Exception):
 class Server:
     url: str
     group: int  # of its processes
+    cpu: str  # its only one, or empty
 
     def resident_mb(self) -> float:
         """The memory of all its processes; pages that they share count for each."""
@@ -41,8 +46,15 @@ def fetch(url: str) -> None:
     urllib.request.urlopen(url, timeout=10).close()
 
 
+def on(cpu: str) -> list[str]:
+    """What to put before a command so that it has that CPU only; macOS cannot."""
+    return ["taskset", "--cpu-list", cpu] if cpu and shutil.which("taskset") else []
+
+
 @contextmanager
-def serve(*command: str, ready: str = "/dogs", folder: str = ".", **environ: str) -> Iterator[Server]:
+def serve(
+    *command: str, ready: str = "/dogs", folder: str = ".", cpu: str = "", **environ: str
+) -> Iterator[Server]:
     """What answers at `ready` before it is used; {port} in `command` and `environ` is its free port."""
     port = free_port()
     words = [word.replace("{port}", port) for word in command]
@@ -50,19 +62,20 @@ def serve(*command: str, ready: str = "/dogs", folder: str = ".", **environ: str
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
     own = {"HOST": "127.0.0.1", "PORT": port, "DRAIN_SECONDS": "0"}
     own |= {name: value.replace("{port}", port) for name, value in environ.items()}
-    with open(os.devnull, "w") as nowhere:
-        process = subprocess.Popen(
-            words,
-            cwd=ROOT / folder,
-            env=inherited | own,
-            start_new_session=True,
-            stdout=nowhere,
-            stderr=nowhere,
-        )
+    # The log goes through a pipe to somebody who reads it, as that of a container or a unit does.
+    log = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [*on(cpu), *words],
+        cwd=ROOT / folder,
+        env=inherited | own,
+        start_new_session=True,
+        stdout=log.stdin,
+        stderr=subprocess.STDOUT,
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         await_answer(process, url + ready)
-        yield Server(url, process.pid)
+        yield Server(url, process.pid, cpu)
     finally:
         process.terminate()
         try:
@@ -70,6 +83,7 @@ def serve(*command: str, ready: str = "/dogs", folder: str = ".", **environ: str
         finally:
             with suppress(ProcessLookupError):  # nothing is left of it
                 os.killpg(process.pid, signal.SIGKILL)
+            log.communicate()
 
 
 def await_answer(process: subprocess.Popen[bytes], url: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.load import Case, Run, Sample
 from bench.report import Figure
-from bench.servers import ROOT, Server, fetch, free_port, serve
+from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, serve
 from tools import synth
 
 PLAYED = str(ROOT / "bench/.local/played")
@@ -26,10 +26,10 @@ def ratio(what: str, one: list[Sample], other: list[Sample]) -> list[float]:
 def dogs(run: Run) -> Iterator[Figure]:
     """dog-names beside the least that net/http can do, and beside the shape of the 2021 sample's handler."""
     with (
-        serve(PLAYED, "constant") as bare,
-        serve(DOG_NAMES, ACCESS_LOG="off") as silent,
-        serve(PLAYED, "sample") as old,
-        serve(DOG_NAMES) as logging,
+        serve(PLAYED, "constant", cpu=OWN_CPU) as bare,
+        serve(DOG_NAMES, cpu=OWN_CPU, ACCESS_LOG="off") as silent,
+        serve(PLAYED, "sample", cpu=OWN_CPU) as old,
+        serve(DOG_NAMES, cpu=OWN_CPU) as logging,
     ):
         cases = {
             "constant": Case(bare),
@@ -75,15 +75,19 @@ def api(run: Run) -> Iterator[Figure]:
     """The local API, its throttle out of the way, beside the service itself and beside a proxy in Python."""
     opened = re.sub(r"rate = \d+, burst = \d+", "rate = 1000000, burst = 1000000", synth.registry())
     names = synth.settings("global-apigw")
-    with tempfile.TemporaryDirectory() as scratch, serve(DOG_NAMES) as direct:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        serve(DOG_NAMES, cpu=OWN_CPU) as direct,
+        serve(DOG_NAMES, cpu=OTHER_CPU) as behind,
+    ):
         template = synth.synthesize_registry(opened, Path(scratch))
         command = [".venv/bin/python", "-m", "local", str(template), "--port", "{port}"]
         command += ["--config", f"{scratch}/envoy.json", "--envoy", ".venv/bin/envoy"]
         for name in ("DOGNAME_SERVICE_NAME", "TODO_SERVICE_NAME"):
-            command += ["--endpoint", f"{names[name]}={direct.url.removeprefix('http://')}"]
+            command += ["--endpoint", f"{names[name]}={behind.url.removeprefix('http://')}"]
         with (
-            serve(*command, folder="global-apigw") as envoy,
-            serve("bench/.venv/bin/python", "bench/proxy.py", direct.url) as aiohttp,
+            serve(*command, folder="global-apigw", cpu=OWN_CPU) as envoy,
+            serve("bench/.venv/bin/python", "bench/proxy.py", behind.url, cpu=OWN_CPU) as aiohttp,
         ):
             cases = {"direct": Case(direct), "envoy": Case(envoy), "aiohttp": Case(aiohttp)}
             service, ours, proxy = run.measure("local API", cases)

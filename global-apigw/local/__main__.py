@@ -47,7 +47,8 @@ def main() -> None:
         sys.exit(2)
     arguments.config.write_text(json.dumps(config, indent=1))
     command = [envoy, "-c", str(arguments.config), "--disable-hot-restart", "--log-level", "warning"]
-    command += ["--file-flush-interval-msec", "200"]
+    # One worker thread is plenty for one developer, and leaves the other CPUs to the services.
+    command += ["--concurrency", "1", "--file-flush-interval-msec", "200"]
     os.execv(envoy, command)  # noqa: S606 - no shell is wanted: Envoy takes this process's place
 
 

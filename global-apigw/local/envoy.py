@@ -58,6 +58,7 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
     stand for every issuer's. TemplateError names what cannot be translated.
     """
     return {
+        "stats_config": {"stats_matcher": {"reject_all": True}},  # nothing here shows them
         "static_resources": {
             "listeners": [
                 {
