@@ -73,7 +73,7 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
                     route.integration.logical_id: route.integration for route in api.routes
                 }.values()
             ],
-        }
+        },
     }
 
 
