@@ -44,9 +44,10 @@ deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
 destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 	$(call guard,destroy)
 	@$(MAKE) --silent $(CDK)
-	@mkdir -p .local && $(MAKE) --silent before-synth
-	@# A stack is deleted by its name: what is in the template does not matter.
-	@$(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py
+	@# A stack is deleted by its name and account: what else is in the templates does not matter, so the last ones do.
+	@grep -qs '"aws://$(AWS_ACCOUNT)/$(AWS_REGION)"' cdk.out/manifest.json || { mkdir -p .local && \
+		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) \
+		CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py; }
 	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 
