@@ -46,6 +46,13 @@ def fetch(url: str) -> None:
     urllib.request.urlopen(url, timeout=10).close()
 
 
+def inherited() -> dict[str, str]:
+    """The environment without the caller's AWS settings and make's own variables, which are for nobody else."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))
+    }
+
+
 def on(cpu: str) -> list[str]:
     """What to put before a command so that it has that CPU only; macOS cannot."""
     return ["taskset", "--cpu-list", cpu] if cpu and shutil.which("taskset") else []
@@ -58,8 +65,6 @@ def serve(
     """What answers at `ready` before it is used; {port} in `command` and `environ` is its free port."""
     port = free_port()
     words = [word.replace("{port}", port) for word in command]
-    # Neither the caller's AWS settings nor make's own variables are for it.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
     own = {"HOST": "127.0.0.1", "PORT": port, "DRAIN_SECONDS": "0"}
     own |= {name: value.replace("{port}", port) for name, value in environ.items()}
     # The log goes through a pipe to somebody who reads it, as that of a container or a unit does.
@@ -67,7 +72,7 @@ def serve(
     process = subprocess.Popen(
         [*on(cpu), *words],
         cwd=ROOT / folder,
-        env=inherited | own,
+        env=inherited() | own,
         start_new_session=True,
         stdout=log.stdin,
         stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.load import Case, Run, Sample
 from bench.report import Figure
-from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, serve
+from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, inherited, serve
 from tools import synth
 
 PLAYED = str(ROOT / "bench/.local/played")
@@ -122,5 +122,7 @@ def to_ready() -> float:
 def whole(_: Run) -> Iterator[Figure]:
     """What takes minutes, once; its output goes where ours does not."""
     for target in ("test", "rehearse"):
-        make = partial(subprocess.run, ["make", target], cwd=ROOT, check=True, stdout=sys.stderr)
+        make = partial(
+            subprocess.run, ["make", target], cwd=ROOT, env=inherited(), check=True, stdout=sys.stderr
+        )
         yield Figure(f"`make {target}`", [seconds(make)], "s")

@@ -33,7 +33,11 @@ def running(log: Path, ports: dict[str, str]) -> Iterator[subprocess.Popen[bytes
 
 def smoke(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", "--silent", "smoke", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+        ["make", "--silent", "--no-print-directory", "smoke", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
