@@ -19,7 +19,7 @@ BOUND_SECONDS = 8 * 60  # without `whole`
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description="Measure everything side by side.")
     parser.add_argument("--suite", choices=SUITES, action="append", help="default: all but `whole`")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="of load on each case in each round")
     parser.add_argument("--write", action="store_true", help="into bench/results.json and bench/README.md")
     arguments = parser.parse_args()
