@@ -115,7 +115,7 @@ check: lint test test-image rehearse ## Run all that CI runs: lint, test, the im
 cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into README.md too)
 	@$(PY) -m tools.cost $(if $(WRITE),--write)
 
-# Such as BENCH="--suite todos --rounds 7", which writes nothing; --suite whole times `make test` and the rehearsal.
+# Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench
 bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/played ## Measure all side by side in 8 minutes, renew bench/results.json and README.md
