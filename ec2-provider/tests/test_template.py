@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aws_cdk.cloud_assembly_schema  # noqa: F401  what a warning is made of: jsii does not always find it by itself
 import pytest
 from aws_cdk import Stack
 from aws_cdk.assertions import Annotations, Match, Template
