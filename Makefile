@@ -118,7 +118,7 @@ cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month fr
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench
-bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/played ## Measure all side by side in 8 minutes, renew bench/results.json and README.md
+bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/played ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
 	@$(PY) -m bench $(BENCH)
 
 bench/.venv/installed: bench/requirements.txt | $(UV)
