@@ -143,4 +143,5 @@ requirements-bench: $(UV)
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	@git clean -ffdXq --exclude='!.outputs'
+	@# What .gitignore names, but for .outputs: the deployed names are not made again.
+	@for name in $$(sed '/^#/d; /^\.outputs/d; s|/$$||' .gitignore); do find . -name "$$name" -prune -exec rm -rf {} +; done

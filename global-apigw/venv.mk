@@ -2,6 +2,9 @@
 # Gives: $(VENV)/installed (what runs and deploys), $(VENV)/dev (what tests and lints), the local template,
 # $(call port_is_free,VARIABLE), help. A folder sets LOCAL_SETTINGS.
 
+ifneq ($(words $(CURDIR)),1)
+$(error the path "$(CURDIR)" has a space, which make cannot handle; move the checkout to a path without one)
+endif
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -39,11 +42,11 @@ $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/pyvenv.cfg $(UV)
 	$(call install,requirements.txt requirements-dev.txt)
 	@touch $(VENV)/installed $@
 
-# $(call port_is_free,VARIABLE): stops with the port's number and the variable that moves it.
+# $(call port_is_free,VARIABLE): stops at a value that is no port, and at a port that is in use, with the variable's name.
 define port_is_free
-	@$(PYTHON) -c 'import socket, sys; s = socket.socket(); \
-	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \
-	sys.exit(0 if s.connect_ex(("127.0.0.1", int("$($(1))"))) else \
+	@$(PYTHON) -c 'import socket, sys; port = "$($(1))"; \
+	port.isdecimal() and 0 < int(port) < 65536 or sys.exit(f"error: $(1) is {port!r}, expected a port from 1 to 65535"); \
+	sys.exit(0 if socket.socket().connect_ex(("127.0.0.1", int(port))) else \
 	"error: port $($(1)) is already in use; end what listens there or choose another: make … $(1)=<port>")' || exit 2
 endef
 

@@ -1,5 +1,6 @@
 """What the cross-folder tests share: the three local templates, as `make synth` leaves them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,17 @@ from tools.template import Template
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
+# One name a line, of a file or of a folder at any depth.
+MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
+
+
+def copy_sources(name: str, to: Path) -> None:
+    """Copy ROOT/`name`, a file or a folder, to `to`/`name` without what make made; times stay, so make rebuilds nothing."""
+    if (ROOT / name).is_dir():
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns(*MADE))
+    else:
+        to.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, to / name)
 
 
 @pytest.fixture(scope="session")

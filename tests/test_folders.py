@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FOLDERS, ROOT
+from tests.conftest import FOLDERS, ROOT, copy_sources
 
 SETTINGS = {
     "AWS_REGION": "us-west-2",
@@ -21,22 +21,15 @@ SETTINGS = {
 }
 
 
-def export(folder: str, to: Path) -> Path:
-    """What is committed of `folder`, and nothing else, in an empty place."""
-    archive = subprocess.run(["git", "archive", "HEAD", folder], cwd=ROOT, capture_output=True, check=True)
-    subprocess.run(["tar", "-x", "-C", str(to)], input=archive.stdout, check=True)
-    return to / folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Path) -> None:
     environ = {
         name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")
     }
-    alone = export(folder, tmp_path)
+    copy_sources(folder, tmp_path)
     done = subprocess.run(
-        ["make", "--silent", "test"], cwd=alone, env=environ, capture_output=True, text=True
+        ["make", "--silent", "test"], cwd=tmp_path / folder, env=environ, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert " passed" in done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from urllib.request import urlopen
 
 import boto3
 
-from tests.conftest import FOLDERS, ROOT
+from tests.conftest import FOLDERS, ROOT, copy_sources
 
 ECS, EC2, GATEWAY, STRANGER = "222222222222", "333333333333", "111111111111", "444444444444"
 FOLDER = dict(zip((ECS, EC2, GATEWAY), FOLDERS, strict=True))
@@ -139,22 +138,8 @@ class Checkout:
     root: Path
 
     def __post_init__(self) -> None:
-        listed = [
-            "git",
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "Makefile",
-            "tools",
-            *FOLDERS,
-        ]
-        for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
-            if (ROOT / name).is_file():
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(
-                    ROOT / name, self.root / name
-                )  # with its time, so that make installs nothing anew
+        for name in ("Makefile", "tools", *FOLDERS):
+            copy_sources(name, self.root)
         (ROOT / "ec2-provider/.build/wheels").mkdir(parents=True, exist_ok=True)
         for name in (".venv", "ec2-provider/.build/wheels", *(f"{each}/.venv" for each in FOLDERS)):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
