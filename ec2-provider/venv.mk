@@ -44,7 +44,7 @@ $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/pyvenv.cfg $(UV)
 
 # $(call port_is_free,VARIABLE): stops at a value that is no port, and at a port that is in use, with the variable's name.
 define port_is_free
-	@$(PYTHON) -c 'import socket, sys; port = "$($(1))"; \
+	@$(PY) -c 'import socket, sys; port = "$($(1))"; \
 	port.isdecimal() and 0 < int(port) < 65536 or sys.exit(f"error: $(1) is {port!r}, expected a port from 1 to 65535"); \
 	sys.exit(0 if socket.socket().connect_ex(("127.0.0.1", int(port))) else \
 	"error: port $($(1)) is already in use; end what listens there or choose another: make … $(1)=<port>")' || exit 2

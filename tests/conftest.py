@@ -10,7 +10,9 @@ from tools.template import Template
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
 # One name a line, of a file or of a folder at any depth.
-MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
+MADE = [
+    line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")
+]
 
 
 def copy_sources(name: str, to: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copy_sources
 from tests.local_run import BOUND_SECONDS, PORTS, free_ports, is_alive, listens, local_run
 
 
@@ -80,6 +80,38 @@ def test_fails_when_a_port_is_busy_and_names_port_and_variable(
         assert done.returncode != 0
         assert f"error: port {ports[name]} is already in use" in done.stderr
         assert f"{name}=<port>" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["word", "", "0", "99999"])
+@pytest.mark.parametrize("name", PORTS)
+def test_fails_when_a_port_is_none_and_names_variable_and_value(name: str, value: str) -> None:
+    done = subprocess.run(
+        ["make", "local"],
+        cwd=ROOT,
+        env={**os.environ, **free_ports(), name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {name} is {value!r}, expected a port from 1 to 65535\n")
+
+
+def test_fails_when_the_registry_is_not_there_and_names_it() -> None:
+    done = subprocess.run(["make", "local", "SERVICES=nowhere.toml"], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, **free_ports()})  # fmt: skip
+    assert done.returncode == 2
+    assert "error: SERVICES is 'nowhere.toml', expected the path of a registry" in done.stderr
+
+
+def test_fails_when_the_path_has_a_space(tmp_path: Path) -> None:
+    for name in ("Makefile", "ecs-provider"):
+        copy_sources(name, tmp_path / "with space")
+    for arguments in (["local"], ["-C", "ecs-provider", "test"]):
+        done = subprocess.run(
+            ["make", *arguments], cwd=tmp_path / "with space", capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert "has a space, which make cannot handle; move the checkout to a path without one" in done.stderr
 
 
 def test_fails_when_nothing_listens_and_smoke_names_the_step() -> None:
