@@ -1,6 +1,5 @@
 """Each part of the whole path as processes of its own on a port of its own, to be stopped and started again."""
 
-import json
 import os
 import random
 import re
@@ -8,20 +7,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tests.conftest import ROOT
 
 BOUND_SECONDS = 30
-# As an NLB has it, only faster.
-HEALTH_CHECK = {
-    **dict.fromkeys(("timeout", "interval", "no_traffic_interval"), "1s"),
-    **dict.fromkeys(("healthy_threshold", "unhealthy_threshold"), 2),
-    "http_health_check": {"path": "/healthz"},
-}
+
 
 
 def listens(port: int) -> bool:
@@ -91,13 +85,14 @@ def todo(folder: Path, dynamodb: Part) -> Part:
     return Part(folder / "todo.log", "ec2-provider", "gunicorn --config todo/gunicorn.conf.py", **aws)
 
 
-def api(
-    folder: Path, dogs: Part, todo: Part, *, throttled: bool = False, beside: Mapping[int, Part] = {}
-) -> Part:
-    """Envoy with the translation of the local template, its throttles lifted; `throttled` leaves the bursts, and no more.
+class Server(Protocol):
+    """What listens on a port."""
 
-    `beside` has second instances by the port of the first; both are checked for health.
-    """
+    port: int
+
+
+def api(folder: Path, dogs: Server, todo: Server, *, throttled: bool = False) -> Part:
+    """Envoy with the translation of the local template, its throttles lifted; `throttled` leaves the bursts, and no more."""
     config = folder / f"envoy-{free_port()}.json"
     part = Part(folder / "api.log", "global-apigw", f"envoy -c {config} --disable-hot-restart -l warning")
     ports = [f"API_PORT={part.port}", f"DOGS_PORT={dogs.port}", f"TODO_PORT={todo.port}"]
@@ -107,14 +102,7 @@ def api(
     text = re.sub(r'"fill_interval": "[^"]+"', f'"fill_interval": "{3600 if throttled else 1}s"', text)
     if not throttled:
         text = re.sub(r'"(max_tokens|tokens_per_fill)": \d+', r'"\1": 100000', text)
-    translated = json.loads(text)
-    for cluster in translated["static_resources"]["clusters"]:
-        [first] = endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-        port = first["endpoint"]["address"]["socket_address"]["port_value"]
-        if port in beside:
-            endpoints.append(json.loads(json.dumps(first).replace(str(port), str(beside[port].port))))
-            cluster["health_checks"] = [HEALTH_CHECK]
-    config.write_text(json.dumps(translated))
+    config.write_text(text)
     return part
 
 

@@ -61,7 +61,8 @@ class EndpointService(Construct):
             target_type=target_type,
             # PrivateLink traffic always comes from the NLB's addresses; off makes the targets' rule the only one needed.
             preserve_client_ip=False,
-            deregistration_delay=Duration.seconds(30),
+            # For about two minutes after a target is deregistered the NLB goes on opening connections to it.
+            deregistration_delay=Duration.seconds(120),
             health_check=elbv2.HealthCheck(
                 protocol=elbv2.Protocol.HTTP,
                 path=HEALTH_PATH,
@@ -71,6 +72,9 @@ class EndpointService(Construct):
                 unhealthy_threshold_count=2,
             ),
         )
+        # A target that drains fails its health checks on purpose; requests on its connections are still answered.
+        self.target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
+        self.target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]
         )

@@ -47,7 +47,11 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """On SIGTERM, go on serving for DRAIN_SECONDS, so that clients can leave; only then stop."""
+    """On SIGTERM, go on serving for DRAIN_SECONDS; only then stop.
+
+    An NLB goes on opening connections to an instance that stops: for a minute after /healthz fails, for two after a
+    deregistration, which Auto Scaling waits for before it terminates an instance.
+    """
 
     def drain(*_: object) -> None:
         worker.wsgi.config["DRAINING"] = True

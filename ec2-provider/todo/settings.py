@@ -16,7 +16,7 @@ _VARIABLES = {  # name: (default, accepted, example)
     "ACCESS_LOG": ("on", r"on|off", "off"),
     "HOST": ("0.0.0.0", r"\S+", "127.0.0.1"),  # noqa: S104  an instance is reached through its load balancer
     "PORT": ("8080", r"\d{1,5}", "8080"),
-    "DRAIN_SECONDS": ("5", r"\d{1,2}", "5"),
+    "DRAIN_SECONDS": ("100", r"\d{1,3}", "100"),
 }
 
 

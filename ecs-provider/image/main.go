@@ -23,9 +23,10 @@ const (
 	answerWithin = 8 * time.Second
 	// An NLB drops idle connections after 350 s. If the service closed first, a request could meet the closing.
 	idleTimeout = 360 * time.Second
-	// An NLB keeps connections to a stopping task open, so for this long every answer asks its client to leave.
-	// The container's stop timeout must exceed drainFor + answerWithin.
-	drainFor = 5 * time.Second
+	// An NLB goes on opening connections to a task that stops: for a minute after /healthz fails, for two after a
+	// deregistration. For this long they are answered, and every answer asks its client to leave. The container's stop
+	// timeout, of at most 120 s, must exceed drainFor + answerWithin.
+	drainFor = 100 * time.Second
 )
 
 func main() {

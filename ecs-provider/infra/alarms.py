@@ -53,6 +53,10 @@ class Alarms(Construct):
         return alarm
 
     def healthy_targets(self, id: str, target_group: elbv2.NetworkTargetGroup) -> cloudwatch.Alarm:
-        """Fewer than two healthy targets for three minutes: the next loss is an outage."""
-        metric = target_group.metrics.healthy_host_count(statistic="Minimum", period=Duration.minutes(1))
+        """Fewer than two healthy targets for three minutes: the next loss is an outage.
+
+        Each node of the load balancer reports a count of its own, and the NLB's guide recommends the maximum: the minimum
+        is the view of one node, which may be new or about to go.
+        """
+        metric = target_group.metrics.healthy_host_count(statistic="Maximum", period=Duration.minutes(1))
         return self.add(id, metric, below=2, periods=3, description=f"{id}: fewer than two healthy targets")

@@ -42,8 +42,8 @@ class DogNames(Construct):
             readonly_root_filesystem=True,
             user="65532:65532",
             linux_parameters=self._no_capabilities(),
-            # Longer than the drain (5 s) plus the longest request (8 s).
-            stop_timeout=Duration.seconds(30),
+            # The most that Fargate allows; longer than the drain (100 s) plus the longest request (8 s).
+            stop_timeout=Duration.seconds(120),
             logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=self._log_group()),
         )
         Validations.of(task).acknowledge(

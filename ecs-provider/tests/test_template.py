@@ -113,7 +113,7 @@ def test_the_container_can_change_nothing(template: Template) -> None:
                         "ReadonlyRootFilesystem": True,
                         "User": "65532:65532",
                         "LinuxParameters": {"Capabilities": {"Drop": ["ALL"]}},
-                        "StopTimeout": 30,
+                        "StopTimeout": 120,
                     }
                 )
             ],

@@ -51,7 +51,8 @@ class LoadBalancer(Construct):
             targets=[targets.IpTarget(address, service.endpoint_port) for address in endpoint.addresses],
             # Preserved client addresses break communication with PrivateLink interfaces.
             preserve_client_ip=False,
-            deregistration_delay=Duration.seconds(30),
+            # For about two minutes after a target is deregistered the NLB goes on opening connections to it.
+            deregistration_delay=Duration.seconds(120),
             health_check=elbv2.HealthCheck(
                 protocol=elbv2.Protocol.HTTP,
                 path=service.health_path,
@@ -61,6 +62,9 @@ class LoadBalancer(Construct):
                 unhealthy_threshold_count=2,
             ),
         )
+        # A health check may meet a target that drains behind the endpoint; connections through the endpoint still work.
+        target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
+        target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         listener = self.nlb.add_listener(
             service.name,
             port=service.listener_port,

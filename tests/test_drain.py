@@ -1,0 +1,104 @@
+"""A target that is replaced or stopped fails no request, though the load balancer goes on opening connections to it."""
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from itertools import product
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tests import parts
+from tests.conftest import ROOT
+from tests.load_balancer import SCALE, LoadBalancer
+from tests.parts import BOUND_SECONDS, Part, running, whole_path
+from tests.test_faults import PAUSE_SECONDS, Load, ask
+from tools.template import Template
+
+pytestmark = pytest.mark.slow
+DRAIN = {
+    "ecs-provider/image/main.go": r"drainFor = (\d+) \* time.Second",
+    "ec2-provider/todo/settings.py": r'"DRAIN_SECONDS": \("(\d+)"',
+}
+IDLE_SECONDS = 4  # in which the health checks see that a target drains
+
+
+class Service:
+    """Two targets behind their load balancer. They drain as long as the source says, in the load balancer's seconds."""
+
+    def __init__(
+        self, stack: ExitStack, template: Template, source: str, path: str, create: Callable[[], Part]
+    ) -> None:
+        [group] = template.of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
+        self.balancer = stack.enter_context(LoadBalancer(group.properties))
+        [seconds] = re.findall(DRAIN[source], (ROOT / source).read_text())
+        self.drain, self.path, self.create, self.stack = int(seconds) // SCALE, path, create, stack
+        self.targets = [self.launch(), self.launch()]
+
+    def launch(self) -> Part:
+        target = self.create()
+        target.environ["DRAIN_SECONDS"] = str(self.drain)
+        self.stack.enter_context(running(target))
+        self.balancer.register(target.port)
+        return target
+
+    def roll(self) -> None:
+        """As ECS and Auto Scaling replace targets."""
+        for target in self.targets:
+            self.launch()
+            self.balancer.deregister(target.port)
+            opened = self.balancer.opened[target.port]
+            time.sleep(self.balancer.deregistration_delay)
+            self.stop(target, opened)
+
+    def stop_one(self) -> None:
+        """As `systemctl stop` does: nobody deregisters the target, only the health checks notice."""
+        self.stop(self.targets[0], self.balancer.opened[self.targets[0].port])
+
+    def stop(self, target: Part, opened: int) -> None:
+        target.process.terminate()
+        assert target.process.wait(BOUND_SECONDS) == 0
+        time.sleep(1)  # for a connection that comes too late
+        assert self.balancer.opened[target.port] > opened, "the load balancer opened no more connections"
+
+    def ask(self, pause: float, close: bool, stop: Event) -> None:
+        """A client that pauses between two requests, and closes its connection or keeps it."""
+        with closing(HTTPConnection("127.0.0.1", self.balancer.port, timeout=BOUND_SECONDS)) as client:
+            while not stop.wait(pause):
+                assert ask(client, f"GET {self.path}", self.path).layer == "ok"
+                if close:
+                    client.close()
+
+
+@pytest.mark.parametrize("change", [Service.roll, Service.stop_one], ids=["roll", "lone stop"])
+def test_a_stop_fails_no_request(
+    templates: dict[str, Template], change: Callable[[Service], None], tmp_path: Path
+) -> None:
+    with whole_path(tmp_path) as whole, ExitStack() as stack, ThreadPoolExecutor(20) as pool:
+        dogs, todo = services = [
+            Service(stack, templates[source.partition("/")[0]], source, path, create)
+            for source, path, create in zip(
+                DRAIN,
+                ("/dogs", "/todo?limit=1"),
+                (lambda: parts.dogs(tmp_path), lambda: parts.todo(tmp_path, whole.dynamodb)),
+                strict=True,
+            )
+        ]
+        api = parts.api(tmp_path, dogs.balancer, todo.balancer)
+        stack.enter_context(running(api))
+        kinds = [(PAUSE_SECONDS, True), (PAUSE_SECONDS, False), (IDLE_SECONDS, False)]
+        with Load(api) as load:
+            stop = Event()
+            clients = [pool.submit(each.ask, *kind, stop) for each, kind in product(services, kinds)]
+            try:
+                list(pool.map(change, services))
+            finally:
+                stop.set()
+            for client in clients:
+                client.result()
+        assert not load.refusals()
+        load.assert_nothing_lost_or_doubled(api)
