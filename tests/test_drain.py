@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from itertools import product
@@ -24,7 +24,7 @@ DRAIN = {
     "ecs-provider/image/main.go": r"drainFor = (\d+) \* time.Second",
     "ec2-provider/todo/settings.py": r'"DRAIN_SECONDS": \("(\d+)"',
 }
-IDLE_SECONDS = 4  # in which the health checks see that a target drains
+IDLE_SECONDS = 6  # in which the health checks take out a target that drains, and it has not ended yet
 
 
 class Service:
@@ -68,17 +68,18 @@ class Service:
     def ask(self, pause: float, close: bool, stop: Event) -> None:
         """A client that pauses between two requests, and closes its connection or keeps it."""
         with closing(HTTPConnection("127.0.0.1", self.balancer.port, timeout=BOUND_SECONDS)) as client:
-            while not stop.wait(pause):
+            while not stop.is_set():
                 assert ask(client, f"GET {self.path}", self.path).layer == "ok"
                 if close:
                     client.close()
+                stop.wait(pause)
 
 
 @pytest.mark.parametrize("change", [Service.roll, Service.stop_one], ids=["roll", "lone stop"])
 def test_a_stop_fails_no_request(
     templates: dict[str, Template], change: Callable[[Service], None], tmp_path: Path
 ) -> None:
-    with whole_path(tmp_path) as whole, ExitStack() as stack, ThreadPoolExecutor(20) as pool:
+    with whole_path(tmp_path) as whole, ExitStack() as stack, ThreadPoolExecutor(30) as pool:
         dogs, todo = services = [
             Service(stack, templates[source.partition("/")[0]], source, path, create)
             for source, path, create in zip(
@@ -90,15 +91,14 @@ def test_a_stop_fails_no_request(
         ]
         api = parts.api(tmp_path, dogs.balancer, todo.balancer)
         stack.enter_context(running(api))
-        kinds = [(PAUSE_SECONDS, True), (PAUSE_SECONDS, False), (IDLE_SECONDS, False)]
+        kinds = [(PAUSE_SECONDS, True), (PAUSE_SECONDS, False), *[(IDLE_SECONDS, False)] * 4]
+        stop = Event()
+        clients = [pool.submit(each.ask, *kind, stop) for each, kind in product(services, kinds)]
         with Load(api) as load:
-            stop = Event()
-            clients = [pool.submit(each.ask, *kind, stop) for each, kind in product(services, kinds)]
-            try:
-                list(pool.map(change, services))
-            finally:
-                stop.set()
-            for client in clients:
-                client.result()
+            changes = [pool.submit(change, each) for each in services]
+            wait(changes)
+        stop.set()
+        for future in (*clients, *changes):
+            future.result()
         assert not load.refusals()
         load.assert_nothing_lost_or_doubled(api)
