@@ -5,7 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from itertools import count
+from itertools import chain, count
 from math import inf
 from threading import Thread
 from typing import Any, Self
@@ -56,7 +56,7 @@ class LoadBalancer:
         with suppress(asyncio.CancelledError):
             await self.checks
         server.close()
-        for flow in sum(self.flows.values(), []):
+        for flow in chain(*self.flows.values()):
             flow.transport.abort()
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 

@@ -17,7 +17,6 @@ from tests.conftest import ROOT
 BOUND_SECONDS = 30
 
 
-
 def listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

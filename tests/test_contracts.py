@@ -111,7 +111,9 @@ def test_services_keep_idle_connections_longer_than_an_nlb(idle: float) -> None:
 
 DRAIN = {
     "ecs-provider": number(r"drainFor = (\d+) \* time.Second", GO),
-    "ec2-provider": number(r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text()),
+    "ec2-provider": number(
+        r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text()
+    ),
 }
 
 

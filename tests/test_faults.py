@@ -12,7 +12,6 @@ from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, IncompleteRead
 from itertools import count
-from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple, Self
 from uuid import uuid4

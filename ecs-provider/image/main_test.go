@@ -192,7 +192,7 @@ func TestSettings(t *testing.T) {
 		env  map[string]string
 		want settings
 	}{
-		"defaults": {nil, settings{"", "8080", true, 5 * time.Second}},
+		"defaults": {nil, settings{"", "8080", true, 100 * time.Second}},
 		"network":  {map[string]string{"HOST": "::1", "PORT": "8081"}, settings{"::1", "8081", true, drainFor}},
 		"log on":   {map[string]string{"ACCESS_LOG": "on"}, settings{"", "8080", true, drainFor}},
 		"others":   {map[string]string{"ACCESS_LOG": "off", "DRAIN_SECONDS": "0"}, settings{"", "8080", false, 0}},
