@@ -31,7 +31,8 @@ ACCESS_LOG_FORMAT = {
 # Overwritten or removed on the way to a backend, so that no client can pretend to be somebody.
 REQUEST_ID = {"overwrite:header.x-request-id": "$context.requestId"}
 IDENTITY = {
-    "none": {"remove:header.x-auth-subject": ""},
+    # The two quotes are the value: an empty string would mean no mapping at all.
+    "none": {"remove:header.x-auth-subject": "''"},
     "jwt": {"overwrite:header.x-auth-subject": "$context.authorizer.claims.sub"},
 }
 

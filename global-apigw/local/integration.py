@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from local.template import Resource, Template, TemplateError
+from local.template import Properties, Resource, Template, TemplateError
 
 # What the endpoint lookup may contain between its references, so that every other shape is refused.
 LOOKUP = re.compile(r'\{"action":"describeNetworkInterfaces","service":"EC2",')
@@ -35,24 +35,32 @@ def read_integration(template: Template, resource: Resource) -> Integration:
         integration.expect("PayloadFormatVersion", "1.0")
         integration.expect("ConnectionType", "VPC_LINK")
         template.follow(integration.take("ConnectionId"), "AWS::ApiGatewayV2::VpcLink")
-        overwrite, remove = {}, []
-        parameters = integration.table("RequestParameters", {})
-        for key in parameters.names():
-            value = parameters.take(key)
-            match key.split(":header."):
-                case ["overwrite", name]:
-                    overwrite[name] = value
-                case ["remove", name]:
-                    remove.append(name)
-                case _:
-                    raise TemplateError(f"{integration.where}: RequestParameters {key} is not known here")
+        overwrite, remove = _read_mappings(integration.table("RequestParameters", {}))
         return Integration(
             logical_id=resource.logical_id,
             service_name=_read_listener(template, integration.take("IntegrationUri")),
             timeout=integration.take("TimeoutInMillis") / 1000,
             overwrite=overwrite,
-            remove=tuple(remove),
+            remove=remove,
         )
+
+
+def _read_mappings(parameters: Properties) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The headers to overwrite and to remove, in lower case: API Gateway takes one mapping a header, whatever its case."""
+    mappings: dict[str, tuple[str, str]] = {}
+    for key in parameters.names():
+        value, (action, _, name) = parameters.take(key), key.partition(":header.")
+        if action not in ("overwrite", "remove"):
+            raise TemplateError(f"{parameters.where} {key} is not known here")
+        if action == "remove" and value != "''":
+            raise TemplateError(
+                f"{parameters.where} {key} is {value!r}, expected \"''\": API Gateway removes a header for no other value"
+            )
+        if name.lower() in mappings:
+            raise TemplateError(f"{parameters.where} {key}: the header has another mapping already")
+        mappings[name.lower()] = action, value
+    removed = tuple(name for name, (action, _) in mappings.items() if action == "remove")
+    return {name: value for name, (_, value) in mappings.items() if name not in removed}, removed
 
 
 def _read_listener(template: Template, reference: object) -> str:

@@ -182,6 +182,18 @@ def set_attributes(kind: str) -> Callable[[Any, str, Properties], None]:
     return then
 
 
+def integration(properties: Properties) -> Properties:
+    """AWS ignores a mapping to an empty string, and takes one mapping of a header, whatever its action and case."""
+    mappings = properties.get("RequestParameters", {})
+    names = [key.partition(":")[2].lower() for key in mappings]
+    if len(set(names)) < len(names):
+        raise ValidationError(message=f"Duplicate parameter mappings: {sorted(mappings)}")
+    for key, value in mappings.items():
+        if key.startswith("remove:") and value not in ("", "''"):
+            raise ValidationError(message=f"Invalid mapping expression specified: {key}: {value}")
+    return properties | {"RequestParameters": {key: value for key, value in mappings.items() if value}}
+
+
 TARGET = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 BINDINGS: dict[str, Binding] = {
     # moto has these, but subnets without AvailabilityZoneId, endpoints without GetAtt, load balancers
@@ -217,7 +229,8 @@ BINDINGS: dict[str, Binding] = {
         arguments=lambda p: {"ServiceId": p["ServiceId"], "AddAllowedPrincipals": p["AllowedPrincipals"]}),
     "AWS::ApiGatewayV2::Api": Binding("apigatewayv2", "create_api", "ApiId"),
     "AWS::ApiGatewayV2::VpcLink": Binding("apigatewayv2", "create_vpc_link", "VpcLinkId"),
-    "AWS::ApiGatewayV2::Integration": Binding("apigatewayv2", "create_integration", "IntegrationId"),
+    "AWS::ApiGatewayV2::Integration": Binding(
+        "apigatewayv2", "create_integration", "IntegrationId", arguments=integration),
     "AWS::ApiGatewayV2::Route": Binding("apigatewayv2", "create_route", "RouteId"),
     "AWS::ApiGatewayV2::Stage": Binding("apigatewayv2", "create_stage", "StageName"),
     "AWS::ApiGatewayV2::Authorizer": Binding("apigatewayv2", "create_authorizer", "AuthorizerId"),

@@ -48,19 +48,22 @@ def check_services(world: World, names: dict[str, str]) -> None:
 
 
 def check_routes(world: World, names: dict[str, str], url: str) -> None:
-    """Each route of the registry ends at the addresses of its service's endpoint, by way of its own listener."""
+    """Each route of the registry, all of them open, ends at the addresses of its service's endpoint, by way of its own listener."""
     api, elb = world.client(GATEWAY, "apigatewayv2"), world.client(GATEWAY, "elbv2")
     [http] = api.get_apis()["Items"]
     assert http["ApiEndpoint"] == url
-    uris = {
-        each["IntegrationId"]: each["IntegrationUri"]
-        for each in api.get_integrations(ApiId=http["ApiId"])["Items"]
+    integrations = {
+        each["IntegrationId"]: each for each in api.get_integrations(ApiId=http["ApiId"])["Items"]
     }
     reached = {}
     for route in api.get_routes(ApiId=http["ApiId"])["Items"]:
-        [listener] = elb.describe_listeners(
-            ListenerArns=[uris[route["Target"].removeprefix("integrations/")]]
-        )["Listeners"]
+        integration = integrations[route["Target"].removeprefix("integrations/")]
+        # Without the removal a client could call itself anybody on an open route.
+        assert integration["RequestParameters"] == {
+            "overwrite:header.x-request-id": "$context.requestId",
+            "remove:header.x-auth-subject": "''",
+        }
+        [listener] = elb.describe_listeners(ListenerArns=[integration["IntegrationUri"]])["Listeners"]
         health = elb.describe_target_health(TargetGroupArn=listener["DefaultActions"][0]["TargetGroupArn"])
         targets = {
             (each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]
