@@ -40,8 +40,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return load_settings(environ, SERVICES=Setting(".+", "services.toml", default=DEFAULT_REGISTRY), **names)
 
 
-def _check_issuer(session: boto3.Session, settings: Settings, stack: str) -> None:
-    check_issuer(read_registry({"SERVICES": settings["SERVICES"]}))
+def _check_registry(session: boto3.Session, settings: Settings, stack: str) -> None:
+    registry = read_registry(settings.values)
+    names = {entry.endpoint_service: settings[entry.endpoint_service] for entry in registry.services}
+    check_region(settings, names)
+    check_services(session, settings, names)
+    check_issuer(registry)
 
 
-CHECKS: Checks = {"deploy": [check_region, check_services, _check_issuer]}
+CHECKS: Checks = {"deploy": [_check_registry]}

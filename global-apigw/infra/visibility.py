@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import boto3
 from botocore.exceptions import ClientError
 
 from infra.guards import GuardError
 from infra.settings import Settings
 
-
-def service_names(settings: Settings) -> dict[str, str]:
-    """The endpoint service names by the variable that holds each."""
-    return {variable: name for variable, name in settings.values.items() if variable != "SERVICES"}
+# Endpoint service names by the variable that holds each.
+Names = Mapping[str, str]
 
 
-def check_region(session: boto3.Session, settings: Settings, stack: str) -> None:
+def check_region(settings: Settings, names: Names) -> None:
     """Each name must be of this region, and no two variables may name the same service."""
-    names = service_names(settings)
     for variable, name in names.items():
         region = name.split(".")[3]
         if region != settings.region:
@@ -29,10 +29,10 @@ def check_region(session: boto3.Session, settings: Settings, stack: str) -> None
             raise GuardError(f"{' and '.join(twins)} are both {name}; expected a service of its own for each")
 
 
-def check_services(session: boto3.Session, settings: Settings, stack: str) -> None:
+def check_services(session: boto3.Session, settings: Settings, names: Names) -> None:
     """Each service must be visible, which it is to admitted accounts only, and have both our zones."""
     ec2 = session.client("ec2", region_name=settings.region)
-    for variable, name in service_names(settings).items():
+    for variable, name in names.items():
         try:
             [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name])["ServiceDetails"]
         except ClientError as error:
@@ -43,9 +43,17 @@ def check_services(session: boto3.Session, settings: Settings, stack: str) -> No
                 f"there, or it does not admit us; compare the name with its provider's output, and let its team deploy "
                 f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root"
             ) from None
-        zones = set(service.get("AvailabilityZoneIds", ()))
+        zones = _zone_ids(ec2, service)
         if missing := [zone for zone in settings.zone_ids if zone not in zones]:
             raise GuardError(
                 f"{variable} is {name}, which has no zone {', '.join(missing)}, only {', '.join(sorted(zones))}; "
                 "an endpoint needs both zones of the gateway: deploy both with the same AZ_IDS"
             )
+
+
+def _zone_ids(ec2: Any, service: Mapping[str, Any]) -> set[str]:
+    """The service's zones; an answer without ids has the names that this account gives to the zones."""
+    if ids := service.get("AvailabilityZoneIds"):
+        return set(ids)
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    return {zone["ZoneId"] for zone in zones if zone["ZoneName"] in service["AvailabilityZones"]}

@@ -54,7 +54,8 @@ def describe_vpc_endpoint_services(
         return describe_services_in_moto(self, service_names, **arguments)
     details = []
     for service in [visible_service(self, name) for name in service_names]:
-        where = {"ServiceRegion": self.region_name, "AvailabilityZoneIds": zone_ids(service), "Tags": []}
+        # Without AvailabilityZoneIds, which nobody has seen in an answer yet; the names are the caller's.
+        where = {"ServiceRegion": self.region_name, "Tags": []}
         names = [zone_name(self, zone_id) for zone_id in zone_ids(service)]
         details.append(service.to_dict() | where | {"AvailabilityZones": names})
     return {"servicesDetails": details, "serviceNames": service_names, "nextToken": None}
