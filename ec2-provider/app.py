@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
+from jsii.errors import JavaScriptError
 
 from infra.settings import SettingsError
 from infra.stack import Ec2ProviderStack
@@ -29,4 +30,9 @@ if __name__ == "__main__":
         build(os.environ).synth()
     except SettingsError as problems:
         print(problems, file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not isinstance(error.__cause__, JavaScriptError):  # else it is a refusal of the CDK's
+            raise
+        print(f"error: the CDK cannot make this stack: {error}", file=sys.stderr)
         sys.exit(2)

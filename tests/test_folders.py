@@ -35,6 +35,20 @@ def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Pat
     assert " passed" in done.stdout
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_fails_with_a_sentence_when_the_cdk_refuses(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "bundle.tar.gz").touch()
+    path = f"{ROOT / folder}/.venv/bin:{os.environ['PATH']}"
+    wrong = {"BUNDLE": str(tmp_path / "bundle.tar.gz"), "CDK_OUTDIR": "/dev/null/cdk.out"}
+    done = subprocess.run(
+        [ROOT / folder / ".venv/bin/python", "app.py"], cwd=ROOT / folder, env=SETTINGS | {"PATH": path} | wrong,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: the CDK cannot make this stack: ")
+    assert "/dev/null/cdk.out" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="unshare is Linux's way to take the network away")
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -21,7 +21,10 @@ THROTTLED_REQUESTS = 100
 
 
 def add_api_alarms(alarms: Alarms, api: Api) -> None:
-    """HTTP APIs have no metric for integration errors and 429s: those are counted in the access log."""
+    """HTTP APIs have no metric for integration errors and 429s: those are counted in the access log.
+
+    The ids have capital letters, and the names of services, which have an alarm each beside these, have none.
+    """
     count, errors = _metric(api, "Count", "Sum"), _metric(api, "5xx", "Sum")
     rate = cloudwatch.MathExpression(
         expression="100 * errors / FILL(requests, 1)",
@@ -30,7 +33,7 @@ def add_api_alarms(alarms: Alarms, api: Api) -> None:
         label="5xx answers in percent",
     )
     alarms.add(
-        "server-errors",
+        "ServerErrors",
         rate,
         at_least=SERVER_ERROR_PERCENT,
         periods=2,
@@ -38,7 +41,7 @@ def add_api_alarms(alarms: Alarms, api: Api) -> None:
     )
     latency = _metric(api, "Latency", "p99")
     alarms.add(
-        "latency",
+        "Latency",
         latency,
         at_least=P99_MILLISECONDS,
         periods=3,
@@ -46,14 +49,14 @@ def add_api_alarms(alarms: Alarms, api: Api) -> None:
     )
     failed = _count(api, "IntegrationErrors", '{ $.integrationError != "-" }')
     alarms.add(
-        "integration-errors",
+        "IntegrationErrors",
         failed,
         at_least=INTEGRATION_ERRORS,
         description="API: backends not reached or too slow",
     )
     throttled = _count(api, "ThrottledRequests", '{ $.status = "429" }')
     alarms.add(
-        "throttled", throttled, at_least=THROTTLED_REQUESTS, description="API: many requests over a limit"
+        "Throttled", throttled, at_least=THROTTLED_REQUESTS, description="API: many requests over a limit"
     )
 
 

@@ -156,8 +156,11 @@ def _jwt(api: _Table) -> Jwt | None:
 
 def _service(name: str, values: object, throttle: Throttle, jwt: Jwt | None, problems: list[str]) -> Service:
     table = _Table(f"services.{name}", values, problems)
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
-        table.problem("the name must be up to 30 lower-case letters, digits and hyphens")
+    # Ids of constructs: all others have a capital letter, and "constructor" is taken in any JavaScript object.
+    if not re.fullmatch(r"(?!constructor$)[a-z][a-z0-9-]{0,29}", name):
+        table.problem(
+            "the name must be up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
+        )
     port: Any = lambda value: 0 < value < 65536  # noqa: E731 - one word for two lines
     service = Service(
         name=name,

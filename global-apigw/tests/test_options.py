@@ -1,15 +1,17 @@
 """Each option of the registry, on and off, in the template; and a third team that joins by an entry alone."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_cdk.assertions import Match, Template
 
+from app import build
 from local.envoy import translate
 from local.http_api import read_http_api
 from local.template import Template as LocalTemplate
-from tests.conftest import DOGS, TODO, synthesize
+from tests.conftest import DOGS, ENVIRON, TODO, synthesize
 
 FOLDER = Path(__file__).parent.parent
 CATS = "com.amazonaws.vpce.us-west-2.vpce-svc-0ca7"
@@ -136,6 +138,32 @@ def test_the_third_team_changes_nothing_of_the_others(
     )
     kept = {name: body for name, body in document["Resources"].items() if body["Type"] in kinds}
     assert kept.items() <= secured["Resources"].items()
+
+
+NAMED = """
+[services.{name}]
+endpoint_service = "S{number}"
+endpoint_port = 8080
+listener_port = {number}
+health_path = "/"
+timeout_seconds = 10
+routes = [{{ key = "GET /{number}" }}]
+"""
+
+
+def test_a_service_may_have_the_name_of_any_other_construct(tmp_path: Path) -> None:
+    ids = {construct.node.id for construct in build(ENVIRON, outdir=str(tmp_path)).node.find_all()}
+    lower = {re.sub("(?<=[a-z])(?=[A-Z])", hyphen, id).lower() for id in ids for hyphen in ("", "-")}
+    names = sorted(name for name in lower if re.fullmatch("[a-z][a-z0-9-]{0,29}", name))
+    assert {"api", "alarms", "load-balancer", "latency", "throttled", "todo-none", "default"} <= set(names)
+    for half in (names[::2], names[1::2]):  # a load balancer has 50 listeners
+        registry = "[api]\nthrottle = { rate = 1, burst = 1 }" + "".join(
+            NAMED.format(name=name, number=number) for number, name in enumerate(half, start=1)
+        )
+        (tmp_path / "services.toml").write_text(registry)
+        services = {f"S{number}": f"{CATS}{number:02}" for number in range(1, len(half) + 1)}
+        document = synthesize(tmp_path / half[0], SERVICES=str(tmp_path / "services.toml"), **services)
+        Template.from_json(document).resource_count_is("AWS::EC2::VPCEndpoint", len(half))
 
 
 def test_the_local_api_knows_every_option(secured: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ def test_a_route_without_a_throttle_of_its_own_has_the_apis() -> None:
         ("[api]", "[ap]", "registry: ap is not a known key"),
         ("[services.dogs]", "[service.dogs]", "registry: service is not a known key"),
         ("[services.dogs]", "[services.Dogs]", "services.Dogs: the name must be up to 30 lower-case letters"),
+        ("[services.dogs]", "[services.constructor]", "services.constructor: the name must be up to 30"),
         ("rate = 50", "rate = 0", "api.throttle: rate is 0, expected requests per second above 0"),
         ("burst = 100", "burst = 1.5", "api.throttle: burst is 1.5, expected a number of requests above 0"),
         ("throttle = {", "throtle = {", "api: throttle is missing, expected { rate"),
