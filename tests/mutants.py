@@ -13,6 +13,7 @@ Json = dict[str, Any]
 EC2, ELB, API = "AWS::EC2", "AWS::ElasticLoadBalancingV2", "AWS::ApiGatewayV2"
 GROUP, ENDPOINT, SERVICE = f"{EC2}::SecurityGroup", f"{EC2}::VPCEndpoint", f"{EC2}::VPCEndpointService"
 TASKS, INSTANCES = "AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"
+DNS = "AWS::Route53Resolver::Firewall"
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,31 @@ def widens_an_endpoint_policy(name: str, written: Json, _: Json) -> Iterator[Jso
         yield to(
             name, {"PolicyDocument": {"Statement": [*statements[:index], widened, *statements[index + 1 :]]}}
         )
+
+
+@over(f"{DNS}RuleGroupAssociation")
+def removes_the_dns_firewall(name: str, _: Json, resources: Json) -> Iterator[Json]:
+    if ids(resources, TASKS, INSTANCES):  # nobody else asks
+        yield {name: None}
+        yield to(name, {"VpcId": "vpc-0bad"})
+
+
+@over(f"{DNS}DomainList")
+def answers_for_other_names(name: str, _: Json, resources: Json) -> Iterator[Json]:
+    if ids(resources, TASKS, INSTANCES):
+        yield to(name, {"Domains": ["*.example.com"]})
+        yield to(name, {"DomainFileUrl": "s3://bad"})
+
+
+@over(f"{DNS}RuleGroup")
+def weakens_a_dns_rule(name: str, written: Json, resources: Json) -> Iterator[Json]:
+    rules = written["FirewallRules"]
+    block = next(rule for rule in rules if rule["Action"] == "BLOCK")
+    changed = [{**block, **change} for change in ({"Action": "ALLOW"}, {"Action": "ALERT"}, {"Qtype": "A"})]
+    first = {**block, "Action": "ALLOW", "Priority": 1}
+    if ids(resources, TASKS, INSTANCES):
+        for rest in ([], *([each] for each in changed), [block, first]):
+            yield to(name, {"FirewallRules": [*(rule for rule in rules if rule is not block), *rest]})
 
 
 def mutants(folder: str, document: Json) -> Iterator[Mutant]:

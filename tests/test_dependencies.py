@@ -9,6 +9,7 @@ COMPUTE = {"ecs-provider": "AWS::ECS::Service", "ec2-provider": "AWS::AutoScalin
 NEEDED = (
     "AWS::EC2::VPCEndpoint",
     "AWS::EC2::Route",
+    "AWS::Route53Resolver::FirewallRuleGroupAssociation",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::SecurityGroupIngress",

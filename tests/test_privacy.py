@@ -1,8 +1,10 @@
 """Private by proof: the flows that each template allows are these, and no edit of tests/mutants.py opens another unseen."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 import pytest
 
@@ -14,10 +16,12 @@ from tools.template import Template, TemplateError
 GATEWAY = "arn:aws:iam::111111111111:root"
 AWS, S3 = "com.amazonaws.us-west-2", "com.amazonaws.${AWS::Region}.s3"
 OWN = "* on * with credentials of 222222222222"
+NAMES = "Route 53 Resolver: *.amazonaws.com"
 FLOWS = {
     "ecs-provider": {
         Flow(GATEWAY, "provider NLB", "8080"),
         Flow("provider NLB :8080", "dog-names tasks", "8080"),
+        Flow("dog-names tasks", NAMES, "53"),
         Flow("dog-names tasks", f"{AWS}.ecr.api: {OWN}", "443"),
         Flow("dog-names tasks", f"{AWS}.ecr.dkr: {OWN}", "443"),
         Flow("dog-names tasks", f"{AWS}.logs: {OWN}", "443"),
@@ -26,6 +30,7 @@ FLOWS = {
     "ec2-provider": {
         Flow(GATEWAY, "provider NLB", "8080"),
         Flow("provider NLB :8080", "todo instances", "8080"),
+        Flow("todo instances", NAMES, "53"),
         Flow("todo instances", f"{S3}: s3:GetObject on arn:aws:s3:::al2023-repos-us-west-2-de612dc2/*", "443"),
         Flow("todo instances", f"{S3}: s3:PutObject on arn:aws:s3:::cloudformation-waitcondition-us-west-2/*", "443"),
         Flow("todo instances", f"{S3}: s3:GetObject on arn:${{AWS::Partition}}:s3:::cdk-hnb659fds-assets-333333333333-us-west-2/<sha256>.gz", "443"),
@@ -144,3 +149,16 @@ def test_fails_when_a_macro_could_add_anything() -> None:
 def test_the_first_page_shows_the_flows() -> None:
     # A table that is not current promises what is not so.
     assert f"```\n{table(TEMPLATES)}\n```\n" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", ["ecs-provider", "ec2-provider"])
+def test_the_dns_firewall_answers_for_the_names_that_a_start_asks_for(folder: str) -> None:
+    # A forgotten name ends a boot that nobody can try here.
+    names = re.findall(r"`([^`]*REGION\.[^`]*)`", (ROOT / folder / "README.md").read_text())
+    answered = [flow.to.partition(": ")[2] for flow in flows(TEMPLATES[folder]) if flow.port == "53"]
+    assert len(names) >= 4
+    assert [name for name in names if not any(fnmatch(name, each) for each in answered)] == []
+    # Every AWS service that the template has a way to.
+    for endpoint in TEMPLATES[folder].of_type(ENDPOINT):
+        short = TEMPLATES[folder].text(endpoint.properties["ServiceName"]).split(".")[3:]
+        assert any({*short} <= {*name.split(".")} for name in names), short

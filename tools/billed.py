@@ -14,7 +14,7 @@ PRICES: dict[str, Any] = tomllib.loads(
 # The lines of the table.
 NAT, BALANCERS, COMPUTE = "NAT gateways and their addresses", "load balancers", "compute and disks"
 TO_PROVIDERS, TO_AWS = "endpoints to providers", "endpoints to AWS services"
-ALARMS, METRICS = "alarms", "metrics made of logs"
+ALARMS, DNS, METRICS = "alarms", "DNS firewalls", "metrics made of logs"
 
 Item = tuple[str, str, Any]  # line, name of the price, quantity
 
@@ -38,6 +38,8 @@ def _items(template: Template, resource: Resource) -> Iterator[Item]:
             yield BALANCERS, properties.take("Type", "application"), 1
         case "AWS::EC2::VPCEndpoint":
             yield from _endpoint(properties)
+        case "AWS::Route53Resolver::FirewallDomainList":
+            yield DNS, "dns-firewall-domain", len(properties.take("Domains"))
         case "AWS::ECS::Service":
             yield from _tasks(template, resource)
         case "AWS::AutoScaling::AutoScalingGroup":

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from tools import readme, synth
-from tools.billed import ALARMS, METRICS, PRICES, CostError, Item, billed
+from tools.billed import ALARMS, DNS, METRICS, PRICES, CostError, Item, billed
 from tools.template import Template, TemplateError
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +28,7 @@ def priced(account: str, item: Item) -> Amounts:
         raise CostError(f"{account}: {line}: no price of {name!r}; add it to tools/prices.toml")
     price = PRICES["prices"][name]
     usd = price["usd"] * quantity * {"hour": PRICES["hours"], "month": 1}[price["per"]]
-    return {(BESIDES if line in (ALARMS, METRICS) else account, line): usd}
+    return {(BESIDES if line in (ALARMS, DNS, METRICS) else account, line): usd}
 
 
 def merged(parts: Iterable[Amounts]) -> Amounts:

@@ -1,4 +1,4 @@
-"""Who can reach whom: the flows that synthesized templates allow, by their rules, routes, listeners and endpoints.
+"""Who can reach whom: the flows that synthesized templates allow, by rules, routes, listeners, endpoints and DNS firewalls.
 
     python -m tools.flows ecs-provider/.local/cdk.out/ecs-provider.template.json
 
@@ -33,7 +33,13 @@ class Flow(NamedTuple):
 def flows(template: Template) -> list[Flow]:
     """Every flow that the template allows; TemplateError for what is not known here or wider than its flows."""
     reach = _Reach(Network(template))
-    found = {*reach.inside(), *reach.in_from_ranges(), *reach.in_by_private_link(), *reach.out()}
+    found = {
+        *reach.inside(),
+        *reach.in_from_ranges(),
+        *reach.in_by_private_link(),
+        *reach.out(),
+        *reach.queries(),
+    }
     if template.of_type(f"{API}::Api"):
         found.add(Flow("internet", "HTTP API", "443"))
     reach.refuse_spare_doors()
@@ -114,6 +120,11 @@ class _Reach:
                 if leaves and member.tables & way.tables:
                     self.filled |= {rule, way, member}
                     yield from (Flow(member.names[0], name, str(rule.ports)) for name in way.names)
+
+    def queries(self) -> Iterator[Flow]:
+        """What hosts ask the VPC's resolver: no route and no security group stops a query."""
+        for host, name in product(self.network.hosts, self.network.answered):
+            yield Flow(host.names[0], f"Route 53 Resolver: {name}", "53")
 
     def refuse_spare_doors(self) -> None:
         network = self.network

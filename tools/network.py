@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tools.shapes import API, ELB, VPC, check
+from tools.shapes import API, DNS, ELB, VPC, check
 from tools.template import Template, TemplateError
 
 GROUP, SUBNET, TABLE = f"{VPC}::SecurityGroup", f"{VPC}::Subnet", f"{VPC}::RouteTable"
@@ -102,6 +102,8 @@ class Network:
         self.members = {member.where: member for member in self._members()}
         self.hosts = [self.members[where] for type in (TASKS, INSTANCES) for where in self.all(type)]
         self.listeners = dict(self._listeners())
+        # With several VPCs, any host may be in any of them.
+        self.answered = sorted({name for vpc in self.all(f"{VPC}::VPC") for name in self._answered(vpc)})
 
     def all(self, type: str) -> dict[str, dict[str, Any]]:
         """The properties of each resource of the type."""
@@ -133,6 +135,30 @@ class Network:
             if endpoint["VpcEndpointType"] == "Gateway":
                 tables = [self.id(table, TABLE) for table in endpoint.get("RouteTableIds", [])]
                 yield Way(where, self._allowed(endpoint), frozenset(tables))
+
+    def _answered(self, vpc: str) -> list[str]:
+        """The names that the VPC's resolver answers for: every name, unless one DNS firewall blocks the rest."""
+        associations = self.all(f"{DNS}RuleGroupAssociation").values()
+        groups = [
+            each["FirewallRuleGroupId"]
+            for each in associations
+            if self.id(each["VpcId"], f"{VPC}::VPC") == vpc
+        ]
+        if len(groups) > 1:
+            raise TemplateError(f"{vpc}: expected one DNS firewall, found {len(groups)}")
+        rules = [
+            self._template.follow(group, f"{DNS}RuleGroup").properties["FirewallRules"] for group in groups
+        ]
+        answered: list[str] = []
+        for rule in sorted(rules[0] if rules else [], key=lambda rule: rule["Priority"]):
+            domains = self._template.follow(rule["FirewallDomainListId"], f"{DNS}DomainList").properties[
+                "Domains"
+            ]
+            if rule["Action"] == "ALLOW":
+                answered += domains
+            elif "*" in domains:
+                return answered
+        return [*answered, "*"]
 
     def _allowed(self, endpoint: dict[str, Any]) -> tuple[str, ...]:
         """The name of the service, once for each statement of the endpoint's policy."""

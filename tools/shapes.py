@@ -11,6 +11,7 @@ from typing import Any
 from tools.template import Properties, Template, TemplateError
 
 VPC, ELB, API = "AWS::EC2", "AWS::ElasticLoadBalancingV2", "AWS::ApiGatewayV2"
+DNS = "AWS::Route53Resolver::Firewall"
 # Types that carry none of the VPC's traffic.
 NO_TRAFFIC = re.compile(
     rf"AWS::(IAM|Logs|CloudWatch|SNS|ApplicationAutoScaling)::\w+|{API}::(Route|Stage|Authorizer)|AWS::ECS::Cluster"
@@ -61,6 +62,17 @@ SHAPES: dict[str, dict[str, Any]] = {
         },
         "TagSpecifications": ALLOWED,
     },
+    f"{DNS}DomainList": {"Domains": NEEDED},
+    f"{DNS}RuleGroup": {
+        "FirewallRules": [
+            {
+                "Action": ("ALLOW", "BLOCK"),
+                "FirewallDomainListId Priority": NEEDED,
+                "BlockResponse FirewallDomainRedirectionAction": ALLOWED,
+            }
+        ]
+    },
+    f"{DNS}RuleGroupAssociation": {"FirewallRuleGroupId VpcId": NEEDED, "Priority": ALLOWED},
     f"{ELB}::LoadBalancer": {
         "Scheme": "internal",
         "Type": "network",

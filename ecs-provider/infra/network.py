@@ -1,6 +1,7 @@
 """Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
 
-A VPC with no way in or out but its VPC endpoints: two isolated subnets, no internet or NAT gateway.
+A VPC with no way in or out but its VPC endpoints: two isolated subnets, no internet or NAT gateway, and a resolver that
+answers for names of AWS alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import cast
 from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_route53resolver as resolver
 from constructs import Construct
 
 
@@ -55,9 +57,42 @@ class Network(Construct):
                 reason="no way in or out but the endpoints; flow logs would cost more than they show",
             )
         )
+        self._filter_names()
         self._interfaces = [self._interface(name) for name in interfaces]
         for name, statements in (gateways or {}).items():
             self._gateway(name, statements)
+
+    def _filter_names(self) -> None:
+        """Every other name could carry data to whoever serves it: no route and no security group stops a query.
+
+        When the firewall fails, the resolver answers nothing: that is the default of a VPC.
+        """
+        allowed = resolver.CfnFirewallDomainList(self, "AllowedNames", domains=["*.amazonaws.com"])
+        everything = resolver.CfnFirewallDomainList(self, "AllNames", domains=["*"])
+        rules = resolver.CfnFirewallRuleGroup(
+            self,
+            "DnsFirewall",
+            firewall_rules=[
+                resolver.CfnFirewallRuleGroup.FirewallRuleProperty(
+                    priority=100,
+                    action="ALLOW",
+                    firewall_domain_list_id=allowed.ref,
+                    # AWS may point its names where it likes, and nobody else can.
+                    firewall_domain_redirection_action="TRUST_REDIRECTION_DOMAIN",
+                ),
+                resolver.CfnFirewallRuleGroup.FirewallRuleProperty(
+                    priority=200,
+                    action="BLOCK",
+                    firewall_domain_list_id=everything.ref,
+                    # NXDOMAIN for "com" would say that nothing exists below it.
+                    block_response="NODATA",
+                ),
+            ],
+        )
+        # Without mutation protection, which would also keep the stack from being deleted.
+        resolver.CfnFirewallRuleGroupAssociation(
+            self, "DnsFirewallOfVpc", firewall_rule_group_id=rules.ref, vpc_id=self.vpc.vpc_id, priority=101
+        )
 
     def _interface(self, name: str) -> ec2.InterfaceVpcEndpoint:
         group = ec2.SecurityGroup(

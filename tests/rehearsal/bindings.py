@@ -251,6 +251,10 @@ BINDINGS: dict[str, Binding] = {
     "AWS::CloudFormation::WaitCondition": Recorded("", "", "{name}"),
     "AWS::CloudFormation::WaitConditionHandle": Recorded(
         "", "", "https://cloudformation-waitcondition-{region}.s3.{region}.amazonaws.com/{name}"),
+    # Nothing asks for a name.
+    **dict.fromkeys(
+        (f"AWS::Route53Resolver::Firewall{kind}" for kind in ("DomainList", "RuleGroup", "RuleGroupAssociation")),
+        Recorded("", "", "{name}")),
     # moto ignores the condition of the bootstrap bucket's Deny, which would then deny everything.
     "AWS::S3::BucketPolicy": Recorded("", "", "{name}"),
 }  # fmt: skip
