@@ -16,7 +16,7 @@ from moto.core.models import botocore_stubber
 
 from tests.conftest import SETTINGS, ContractClient
 from todo import create_app, store
-from todo.settings import CALLS, THREADS
+from todo.settings import CALLS, REQUESTS
 
 
 def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
@@ -137,5 +137,5 @@ def test_a_call_that_fails_gives_its_turn_back(table: Any) -> None:
 
 def test_connections_suffice_for_every_call(table: Any) -> None:
     config: Any = store.Store(table="todo", region=SETTINGS.region)._client.meta.config
-    assert THREADS > CALLS == config.max_pool_connections
+    assert REQUESTS > CALLS == config.max_pool_connections
     assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)

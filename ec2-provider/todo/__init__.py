@@ -5,10 +5,9 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, Response, current_app, request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 
-from todo.answers import answer, log_access, refuse, refuse_body, start_clock, unavailable
+from todo.answers import answer, log_access, refuse, start_clock, unavailable
 from todo.inputs import ID, MAX_BODY, read_data, read_page, write_cursor
 from todo.settings import Settings
 from todo.store import BusyError, NoFreeIdError, Store
@@ -27,7 +26,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/todo/<todo_id>", "get", partial(get, store))
     app.add_url_rule("/healthz", "healthz", healthz)
     app.register_error_handler(HTTPException, refuse)
-    app.register_error_handler(ParseException, refuse_body)
     for outage in (BotoCoreError, ClientError, BusyError, NoFreeIdError):
         app.register_error_handler(outage, unavailable)
     if settings.access_log:

@@ -21,11 +21,6 @@ def refuse(error: HTTPException) -> Response:
     return answer(error.code or 500, {"message": message}, **allow)
 
 
-def refuse_body(error: Exception) -> Response:
-    """Chunks are parsed as the body is read, in the midst of a request."""
-    return answer(400, {"message": f"the body is not valid HTTP: {error}"})
-
-
 def unavailable(error: Exception) -> Response:
     request_id = request.headers.get("x-request-id", "")
     current_app.logger.error("request %r: DynamoDB did not serve it: %r", request_id, error)

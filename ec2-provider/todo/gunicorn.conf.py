@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 from gunicorn import util  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from todo.settings import THREADS, Settings, SettingsError
+from todo.settings import Settings, SettingsError
 from todo.store import ANSWER_WITHIN
+from todo.worker import Worker
 
 try:
     _settings = Settings.read(os.environ)
@@ -19,24 +18,11 @@ except SettingsError as problems:  # read before any worker starts, so that it i
     print(problems, file=sys.stderr)
     sys.exit(2)
 
-
-class FairWorker(ThreadWorker):
-    """Lets the worker with fewer connections come first: all wake for a new one, and one that is kept alive stays.
-
-    Without this, one worker can end up with all connections of a burst, and one CPU with all their requests.
-    """
-
-    def accept(self, listener: Any) -> None:
-        time.sleep(min(self.nr_conns, 20) * 0.0005)
-        super().accept(listener)
-
-
 wsgi_app = "todo:create_app()"
 bind = _settings.bind
-# A worker for each of the instance's two CPUs; the threads are for requests that wait for DynamoDB.
-workers = 2
-worker_class = FairWorker  # gthread; sync ignores keep-alive
-threads = THREADS
+workers = 2  # one for each of the instance's CPUs
+worker_class = Worker
+threads = 400  # one for each request that is still arriving; todo/worker.py says how many are worked on
 keepalive = 360  # seconds; longer than the 350 s of the NLB, which must be the one to close
 graceful_timeout = _settings.drain_seconds + int(ANSWER_WITHIN) + 4
 # Bytes. The API accepts 10,240 for the request line and all headers; gunicorn takes no longer line than this.

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-# Of one worker process: how many requests call DynamoDB at a time, each over a connection of its own, and the threads.
-# More would only take turns at running Python, and the slowest would get slower; the last thread answers in a stall.
+# Of one worker process: how many requests call DynamoDB at a time, each over a connection of its own, and how many are
+# worked on. More would only take turns at running Python, and the slowest would get slower; the last answers in a stall.
 CALLS = 6
-THREADS = CALLS + 1
+REQUESTS = CALLS + 1
 
 _VARIABLES = {  # name: (default, accepted, example)
     "TABLE_NAME": (None, r"[\w.-]{3,255}", "todo"),
