@@ -22,6 +22,7 @@ from tests.parts import BOUND_SECONDS, Part, Whole, whole_path
 
 pytestmark = pytest.mark.slow
 DOGS, CREATE, GET = "GET /dogs", "POST /todo", "GET /todo/{todoId}"
+NO_TODO = "404 {'message': 'there is no todo with this id'}"
 RESUMES_SECONDS = 2
 CREATORS, READERS, PAUSE_SECONDS = 4, 2, 0.05  # clients, and what each waits between two turns
 
@@ -177,3 +178,26 @@ def test_a_fault_is_refused_by_the_next_layer_and_costs_no_acknowledged_todo(
         (each, "ok") for each in (DOGS, CREATE, GET)
     }
     load.assert_nothing_lost_or_doubled(whole.api)
+
+
+# Of a client that sends 300,000 bytes where none, or fewer, are expected.
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/todo/00000000", 404), ("GET", "/todo", 200), ("POST", "/todo", 413), ("GET", "/dogs", 200)],
+)
+def test_a_client_whose_body_nobody_reads_fails_no_request_of_another(
+    whole: Whole, method: str, path: str, status: int, chunked: bool
+) -> None:
+    refused, length = [], 300_000
+    headers = {"Connection": "close", **({} if chunked else {"Content-Length": str(length)})}
+    for _ in range(200):
+        with (
+            closing(HTTPConnection("127.0.0.1", whole.api.port, timeout=BOUND_SECONDS)) as one,
+            closing(HTTPConnection("127.0.0.1", whole.api.port, timeout=BOUND_SECONDS)) as other,
+        ):
+            one.request(method, path, [b"x" * (length // 3)] * 3, headers, encode_chunked=chunked)
+            assert one.getresponse().status == status
+            answers = (ask(other, DOGS, "/dogs"), ask(other, GET, "/todo/none"))
+            refused += [answer for answer in answers if answer.layer not in ("ok", NO_TODO)]
+    assert not refused
