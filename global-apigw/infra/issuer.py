@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from urllib.error import URLError
-from urllib.request import urlopen
+import ssl
+from http.client import HTTPException
+from typing import Any
+from urllib.request import Request, urlopen
+
+from botocore.httpsession import get_cert_path
+from botocore.session import Session
 
 from infra.guards import GuardError
 from infra.services import Registry
 
 TIMEOUT_SECONDS = 5
+MAX_BYTES = 1_000_000
+# Some hosts refuse the name that Python's client gives itself.
+HEADERS = {"User-Agent": "global-apigw"}
 
 
 def check_issuer(registry: Registry) -> None:
@@ -19,14 +27,26 @@ def check_issuer(registry: Registry) -> None:
     issuer = registry.jwt.issuer
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
-        with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the registry admits https only
-            document = json.load(answer)
-    except (URLError, TimeoutError, ValueError) as error:
+        document = _read(url)
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise GuardError(
             f"the JWT issuer {issuer} cannot be read at {url}: {error}; correct issuer in [api.jwt] of the registry"
         ) from None
-    if document.get("issuer") != issuer or "jwks_uri" not in document:
+    named = document.get("issuer") if isinstance(document, dict) else document
+    if named != issuer or "jwks_uri" not in document:
         raise GuardError(
-            f"{url} names the issuer {document.get('issuer')!r}, expected {issuer!r} and a jwks_uri; "
+            f"{url} names the issuer {named!r}, expected {issuer!r} and a jwks_uri; "
             "correct issuer in [api.jwt] of the registry, the slash at its end counts"
         )
+
+
+def _read(url: str) -> Any:
+    """The JSON at `url`, which must be certified by whom the AWS SDK trusts: AWS_CA_BUNDLE, or what it brings along."""
+    bundle = get_cert_path(Session().get_config_variable("ca_bundle") or True)
+    tls = ssl.create_default_context(cafile=bundle)
+    request = Request(url, headers=HEADERS)  # noqa: S310 - the registry admits https only
+    with urlopen(request, timeout=TIMEOUT_SECONDS, context=tls) as answer:  # noqa: S310 - the same
+        body = answer.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES:,} bytes")
+    return json.loads(body)

@@ -1,69 +1,146 @@
-"""The guard that reads the JWT issuer's discovery document before a deploy."""
+"""The guard that reads the JWT issuer's discovery document before a deploy, from a real server with a CA of its own."""
 
-import io
 import json
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Event, Thread
 from typing import Any
-from urllib.error import URLError
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra import issuer
 from infra.guards import GuardError
 from infra.issuer import check_issuer
 from infra.services import Jwt, Registry, Throttle
 
-ISSUER = "https://issuer.example.com/"
+ENDED = Event()
 
 
-def registry(jwt: Jwt | None) -> Registry:
-    return Registry(services=(), throttle=Throttle(1, 1), jwt=jwt, cors_origins=())
+class Issuer(BaseHTTPRequestHandler):
+    """Each first segment of a path is an issuer of its own, good or broken."""
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        if "Python" in self.headers["user-agent"]:
+            return self.send_error(403)
+        own = f"https://127.0.0.1:{self.server.server_port}/{kind}/"  # type: ignore[attr-defined] # it is an HTTPServer
+        document = {
+            "good": {"issuer": own, "jwks_uri": f"{own}keys"},
+            "other": {"issuer": own[:-1], "jwks_uri": "x"},
+        }
+        bodies = {
+            "words": b"<html>",
+            "bytes": b"\xff",
+            "deep": b"[" * 100_000,
+            "large": b" " * 1_000_001,
+            "list": b"[1]",
+        }
+        body = bodies.get(kind) or json.dumps(document.get(kind, {"issuer": own})).encode()
+        self.send_response(404 if kind == "nowhere" else 200)
+        if kind == "cut":
+            self.send_header("transfer-encoding", "chunked")
+            body = b'9\r\n{"issuer'
+        self.send_header("content-length", str(len(body) + (kind == "stalls")))
+        self.end_headers()
+        self.wfile.write(body)
+        if kind == "stalls":
+            ENDED.wait(30)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, document: Any) -> list[str]:
-    """The issuer's host answers with `document`, or fails with it; the URLs that were asked for."""
-    asked: list[str] = []
+def certificate(to: Path) -> None:
+    """A key and a certificate for 127.0.0.1 that signs itself, in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    to.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
 
-    def urlopen(url: str, timeout: float) -> io.BytesIO:
-        asked.append(url)
-        if isinstance(document, Exception):
-            raise document
-        return io.BytesIO(json.dumps(document).encode())
 
-    monkeypatch.setattr(issuer, "urlopen", urlopen)
-    return asked
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The server's URL and the file that certifies it."""
+    bundle = tmp_path_factory.mktemp("issuer") / "bundle.pem"
+    certificate(bundle)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(bundle)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_port}", bundle
+        ENDED.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def url(served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(served[1]))
+    return served[0]
+
+
+def check(issuer: str) -> None:
+    jwt = Jwt(issuer, ("a",)) if issuer else None
+    check_issuer(Registry(services=(), throttle=Throttle(1, 1), jwt=jwt, cors_origins=()))
 
 
 def test_an_open_api_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answer(monkeypatch, URLError("no network"))
-    check_issuer(registry(None))
-    assert asked == []
+    monkeypatch.delattr(issuer, "urlopen")
+    check("")
 
 
-def test_an_issuer_that_names_itself_and_its_keys_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answer(monkeypatch, {"issuer": ISSUER, "jwks_uri": "https://issuer.example.com/keys"})
-    check_issuer(registry(Jwt(ISSUER, ("a",))))
-    assert asked == ["https://issuer.example.com/.well-known/openid-configuration"]
+def test_an_issuer_that_names_itself_and_its_keys_passes(url: str) -> None:
+    check(f"{url}/good/")
 
 
 @pytest.mark.parametrize(
-    ("document", "message"),
+    ("kind", "message"),
     [
-        (
-            URLError("no such host"),
-            "cannot be read at https://issuer.example.com/.well-known/openid-configuration",
-        ),
-        (
-            {"issuer": ISSUER.rstrip("/"), "jwks_uri": "x"},
-            "expected 'https://issuer.example.com/' and a jwks_uri",
-        ),
-        ({"issuer": ISSUER}, "expected 'https://issuer.example.com/' and a jwks_uri"),
+        ("nowhere", "cannot be read at {}.well-known/openid-configuration: HTTP Error 404"),
+        ("cut", "IncompleteRead"),
+        ("stalls", "timed out"),
+        ("words", "Expecting value"),
+        ("bytes", "can't decode byte"),
+        ("deep", "recursion"),
+        ("large", "more than 1,000,000 bytes"),
+        ("list", "names the issuer [1], expected '{}' and a jwks_uri"),
+        ("other", "expected '{}' and a jwks_uri"),
+        ("keyless", "expected '{}' and a jwks_uri"),
     ],
 )
 def test_fails_when_the_authorizer_could_not_be_created(
-    monkeypatch: pytest.MonkeyPatch, document: Any, message: str
+    url: str, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
 ) -> None:
-    answer(monkeypatch, document)
+    if kind == "stalls":
+        monkeypatch.setattr(issuer, "TIMEOUT_SECONDS", 1)
     with pytest.raises(GuardError) as error:
-        check_issuer(registry(Jwt(ISSUER, ("a",))))
-    assert message in str(error.value)
+        check(f"{url}/{kind}/")
+    assert message.format(f"{url}/{kind}/") in str(error.value)
     assert "correct issuer in [api.jwt] of the registry" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["https://", "https://[", "https://a b/", "https://127.0.0.1:1/"])
+def test_fails_when_nothing_is_there(wrong: str) -> None:
+    with pytest.raises(GuardError, match="cannot be read at"):
+        check(wrong)
+
+
+def test_fails_when_the_sdk_does_not_trust_the_issuer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    with pytest.raises(GuardError, match="CERTIFICATE_VERIFY_FAILED"):
+        check(f"{url}/good/")
