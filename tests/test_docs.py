@@ -53,6 +53,16 @@ def test_every_variable_is_read_somewhere(readme: Path) -> None:
         assert name in sources, name
 
 
+def test_the_scheduled_request_goes_through_an_open_route_often_enough() -> None:
+    # A VPC link sleeps after 60 days without traffic.
+    [(day, month, path)] = re.findall(
+        r"^\d+ \d+ (\S+) (\S+) [*\d]  curl -fsS https://[^/\s]+(/\S*)$", (ROOT / "global-apigw/README.md").read_text(), re.MULTILINE
+    )  # fmt: skip
+    assert (day, month) == ("*", "*")
+    for registry in ("services.toml", "examples/secured.toml"):
+        assert f'{{ key = "GET {path}" }}' in (ROOT / "global-apigw" / registry).read_text()
+
+
 def test_the_budgets_of_the_first_page_hold() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 250
     assert len(targets(ROOT)) <= 18

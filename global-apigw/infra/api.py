@@ -24,9 +24,12 @@ ACCESS_LOG_FORMAT = {
     "status": "$context.status",
     "latency": "$context.responseLatency",
     "integrationLatency": "$context.integrationLatency",
+    "integrationStatus": "$context.integration.status",
     "integrationError": "$context.integrationErrorMessage",
+    "authorizerError": "$context.authorizer.error",
     "sourceIp": "$context.identity.sourceIp",
     "subject": "$context.authorizer.claims.sub",
+    "clientId": "$context.authorizer.claims.client_id",
 }
 # Overwritten or removed on the way to a backend, so that no client can pretend to be somebody.
 REQUEST_ID = {"overwrite:header.x-request-id": "$context.requestId"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Acknowledgment, Fn, RemovalPolicy, Validations
+from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -80,6 +80,8 @@ class ServiceEndpoint(Construct):
             role=lookup.role,
             log_group=lookup.log_group,
             install_latest_aws_sdk=False,
+            # A lookup takes seconds. One that never answers would hold the deploy for CloudFormation's hour.
+            service_timeout=Duration.minutes(5),
         )
         # The role's policy must be there before the first lookup.
         addresses.node.add_dependency(lookup)

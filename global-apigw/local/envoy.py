@@ -32,9 +32,15 @@ CONTEXT = {
     "$context.status": "%RESPONSE_CODE%",
     "$context.responseLatency": "%DURATION%",
     "$context.integrationLatency": "%RESPONSE_DURATION%",
+    "$context.integration.status": "%CEL(response.code_details == 'via_upstream' ? response.code : '-')%",
     "$context.integrationErrorMessage": "%RESPONSE_FLAGS_LONG%",
+    "$context.authorizer.error": "%CEL(response.code_details.startsWith('jwt_authn_')"
+    " || response.code_details.startsWith('rbac_') ? response.code_details : '-')%",
     "$context.identity.sourceIp": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    "$context.authorizer.claims.sub": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
+    **{
+        f"$context.authorizer.claims.{claim}": f"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:{claim})%"
+        for claim in ("sub", "client_id")
+    },
 }
 # The gateway's own answers: Envoy's status → (the gateway's status, its message). An integration that cannot be
 # reached or does not answer in time is a 503. The bodies of 413 and 431 are not documented.
@@ -160,7 +166,8 @@ def _filters(api: HttpApi, jwks: str) -> list[Json]:
 def _virtual_host(api: HttpApi) -> Json:
     # A full match goes before a path parameter, and a request that no route matches gets a 404, never a 405.
     routes = sorted(api.routes, key=lambda route: ["{" in part for part in route.path.split("/")])
-    not_found = {"name": "$default", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    # There is no $default route, so the log has no route key for it.
+    not_found = {"name": "-", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
     host: Json = {
         "name": "http-api",
         "domains": ["*"],
@@ -278,7 +285,11 @@ def _unauthorized_audience() -> list[Json]:
 
 
 def _access_log(api: HttpApi) -> Json:
-    fields = {field: context(variable, "access log format") for field, variable in api.access_log.items()}
+    # Every value is a string, and a missing one a dash: so Envoy prints what two operators make, here an empty second one.
+    fields = {
+        field: f"{context(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
+        for field, variable in api.access_log.items()
+    }
     return {
         "name": "envoy.access_loggers.stdout",
         "typed_config": {

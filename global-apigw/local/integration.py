@@ -105,7 +105,7 @@ def _read_endpoint(template: Template, address: object) -> str:
         lookup.take("ServiceToken")
         create = lookup.take("Create")
         lookup.expect("Update", create)
-        lookup.ignore("InstallLatestAwsSdk")
+        lookup.ignore("InstallLatestAwsSdk", "ServiceTimeout")
         endpoints = template.mentioned(create, "AWS::EC2::VPCEndpoint")
         if len(endpoints) != 1 or not LOOKUP.search(json.dumps(create).replace("\\", "")):
             raise TemplateError(

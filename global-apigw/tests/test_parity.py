@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import jwt
 import pytest
 
+from infra.api import ACCESS_LOG_FORMAT
 from local.token import make_token, write_keys
 from tests.conftest import synthesize
 
@@ -320,11 +321,36 @@ def test_the_local_api_answers_as_api_gateway_does(api: Api, row: Row) -> None:
     )
 
 
-def test_each_request_is_one_line_of_json_with_the_fields_of_the_template(api: Api) -> None:
-    request_id = api.ask_with(api.token(scope="read"), "/scope").headers["apigw-requestid"]
+def logged(api: Api, answer: Answer) -> dict[str, Any]:
+    """The line of the access log about a request."""
+    request_id = answer.headers["apigw-requestid"]
     wait_until(lambda: request_id in api.log.read_text(), api.log)
     [line] = [line for line in api.log.read_text().splitlines() if request_id in line]
-    fields = json.loads(line)
-    assert (fields["route"], fields["status"], fields["subject"]) == ("GET /scope", 200, "ann")
-    assert fields.keys() >= {"latency", "integrationLatency", "integrationError", "sourceIp", "time"}
-    assert re.fullmatch(r"\d{13}", str(fields["time"]))
+    return dict(json.loads(line))
+
+
+LOG = [
+    ("a token that passes", lambda api: api.ask_with(api.token(client_id="c1", scope="read"), "/scope"),
+     {"route": "GET /scope", "status": "200", "integrationStatus": "200", "subject": "ann", "clientId": "c1", "authorizerError": "-", "integrationError": "-"}),
+    ("no token", lambda api: api.ask("/token"),
+     {"route": "GET /token", "status": "401", "integrationStatus": "-", "integrationLatency": "-", "subject": "-", "clientId": "-", "authorizerError": ".*missing.*"}),
+    ("an expired token", lambda api: api.ask_with(api.token(exp=1)), {"status": "401", "integrationStatus": "-", "authorizerError": ".*expired.*"}),
+    ("another audience", lambda api: api.ask_with(api.token(aud="other")), {"status": "401", "authorizerError": ".*audience.*"}),
+    ("a missing scope", lambda api: api.ask_with(api.token(), "/scope"), {"status": "403", "authorizerError": ".*scope.*"}),
+    ("a backend's own 503", lambda api: api.ask("/status/503"), {"status": "503", "integrationStatus": "503", "integrationError": "-"}),
+    ("a backend that is down", lambda api: api.ask("/down"), {"status": "503", "integrationStatus": "-", "integrationError": "[^-].*"}),
+    ("a backend that is slow", lambda api: api.ask("/sleep/3"), {"status": "503", "integrationStatus": "-", "integrationError": "[^-].*"}),
+    ("no route", lambda api: api.ask("/nowhere"), {"route": "-", "status": "404", "integrationStatus": "-", "integrationError": "-"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ask", "expected"), [row[1:] for row in LOG], ids=[row[0] for row in LOG])
+def test_a_line_of_the_access_log_has_strings_and_dashes_as_deployed(
+    api: Api, ask: Callable[[Api], Answer], expected: dict[str, str]
+) -> None:
+    fields = logged(api, ask(api))
+    assert fields.keys() == ACCESS_LOG_FORMAT.keys()
+    for field, pattern in expected.items():
+        assert re.fullmatch(pattern, fields[field]), (field, fields)
+    assert re.fullmatch(r"\d{13}", fields["time"])
+    assert all(isinstance(value, str) for value in fields.values())

@@ -1,5 +1,6 @@
 """The synthesized template, one fact a test; each name or comment says what goes wrong without it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -86,6 +87,23 @@ def test_the_lookup_is_filtered_and_runs_again_when_the_interfaces_change(templa
     for lookup in lookups:
         assert lookup["Properties"]["Create"] == lookup["Properties"]["Update"]
         assert '"outputPaths":["NetworkInterfaces.0.PrivateIpAddress"' in str(lookup["Properties"]["Create"])
+
+
+def test_the_access_log_explains_a_401_and_a_5xx_within_the_quota(document: dict[str, Any]) -> None:
+    [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
+    log = stage["Properties"]["AccessLogSettings"]["Format"]
+    assert len(log) <= 3 * 1024  # http-api-quotas: access log template size
+    explaining = (
+        "authorizer.error",
+        "authorizer.claims.client_id",
+        "integration.status",
+        "integrationErrorMessage",
+    )
+    assert {f"$context.{variable}" for variable in explaining} <= set(json.loads(log).values())
+
+
+def test_a_lookup_that_never_answers_ends_within_minutes(template: Template) -> None:
+    template.all_resources_properties("Custom::AWS", {"ServiceTimeout": "300"})
 
 
 def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -> None:
