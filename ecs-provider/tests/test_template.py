@@ -88,6 +88,7 @@ def test_an_alarm_speaks_when_the_next_loss_would_be_an_outage(template: Templat
         "AWS::CloudWatch::Alarm",
         {
             "MetricName": "HealthyHostCount",
+            "Statistic": "Maximum",
             "Threshold": 2,
             "TreatMissingData": "breaching",
             "AlarmActions": Match.absent(),
