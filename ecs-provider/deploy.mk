@@ -38,7 +38,8 @@ deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
 	@$(MAKE) --silent $(CDK)
 	@$(MAKE) --silent before-deploy
 	@mkdir -p .outputs
-	@$(AS) $(CDK) deploy --all --require-approval $(APPROVAL) --outputs-file $(OUTPUTS)
+	@$(AS) $(CDK) deploy --all --require-approval $(APPROVAL) --outputs-file $(OUTPUTS) || \
+		{ $(AS) $(PY) guard.py failed $(APPROVAL); exit 1; }
 
 .PHONY: destroy
 destroy: $(VENV)/installed ## Delete the stack; what is retained stays

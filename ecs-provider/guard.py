@@ -1,7 +1,8 @@
 """Twin: the same file in every folder, so that each deploys alone; tests/test_twins.py holds the copies equal.
 
 `python guard.py bootstrap|diff|push|deploy|destroy APPROVAL` stops, in one sentence and before anything changes, at what
-would go wrong later. Besides app.py the only reader of os.environ; without the CDK, so that it answers at once.
+would go wrong later; `failed` says, after a deploy that failed, what it left behind.
+Besides app.py the only reader of os.environ; without the CDK, so that it answers at once.
 """
 
 import os

@@ -70,7 +70,7 @@ def test_the_container_listens_where_the_load_balancer_sends(templates: dict[str
 def test_outputs_and_variables_have_the_names_that_teams_were_told(templates: dict[str, Template]) -> None:
     assert {name: sorted(template.outputs) for name, template in templates.items()} == {
         "ecs-provider": ["ecsvpcendpointservicename"],
-        "ec2-provider": ["ec2vpceendpointservicename", "loadbalancer"],
+        "ec2-provider": ["ec2vpceendpointservicename", "loadbalancer", "tablename"],
         "global-apigw": ["HttpApiEndpoint"],
     }
     assert [REGISTRY[name]["endpoint_service"] for name in PROVIDERS.values()] == [

@@ -33,7 +33,7 @@ FLOWS = {
         Flow("todo instances", NAMES, "53"),
         Flow("todo instances", f"{S3}: s3:GetObject on arn:aws:s3:::al2023-repos-us-west-2-de612dc2/*", "443"),
         Flow("todo instances", f"{S3}: s3:PutObject on arn:aws:s3:::cloudformation-waitcondition-us-west-2/*", "443"),
-        Flow("todo instances", f"{S3}: s3:GetObject on arn:${{AWS::Partition}}:s3:::cdk-hnb659fds-assets-333333333333-us-west-2/<sha256>.gz", "443"),
+        Flow("todo instances", f"{S3}: s3:GetObject on arn:${{AWS::Partition}}:s3:::cdk-hnb659fds-assets-333333333333-us-west-2/*", "443"),
         Flow("todo instances", "com.amazonaws.${AWS::Region}.dynamodb: dynamodb:GetItem, dynamodb:PutItem, dynamodb:Scan on ${DatabaseTableF104A135.Arn}", "443"),
     },
     "global-apigw": {

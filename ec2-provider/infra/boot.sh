@@ -5,63 +5,73 @@
 # The first step that fails ends the boot and is signalled at once.
 set -euo pipefail
 root=${BOOT_ROOT:-} # only tests set it
+log=$root/var/log/todo-boot.log
 
-retry() { # retry SECONDS COMMAND…: three tries of at most SECONDS each, for what needs the network
-  local seconds=$1 try
-  shift
-  for try in 1 2 3; do
+retry() { # retry TRIES SECONDS COMMAND…: tries of at most SECONDS each, 15 s apart, for what needs the network
+  local tries=$1 seconds=$2 try
+  shift 2
+  for ((try = 1; try <= tries; try++)); do
     timeout "$seconds" "$@" && return
-    echo "try $try of 3 failed: $*"
-    [[ $try == 3 ]] || sleep $((2 ** try))
+    echo "try $try of $tries failed: $*"
+    ((try == tries)) || sleep 15
   done
   return 1
 }
 
-signal() { # signal SUCCESS|FAILURE REASON: to the wait condition of the stack's creation
+signal() { # signal SUCCESS|FAILURE LINES: to the wait condition of the stack's creation, with the log's last LINES
   [[ -n ${SIGNAL_URL:-} ]] || return 0
-  local body
-  printf -v body '{"Status":"%s","Reason":"%s","UniqueId":"%s","Data":""}' \
-    "$1" "$2" "$(cat "$root/var/lib/cloud/data/instance-id")"
+  # The last line goes first, in case that somebody shortens the reason. A signal may have 4,096 bytes:
+  # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
   # The URL is valid for a day. Instances that come later are not waited for, so a refused signal is only noted.
-  curl --fail --silent --show-error --max-time 10 --retry 2 --retry-connrefused \
-    --request PUT --header 'Content-Type:' --data-binary "$body" "$SIGNAL_URL" ||
+  tail -n "$2" "$log" | python3 -c '
+import json, sys
+*lines, last = sys.stdin.buffer.read().decode(errors="replace").splitlines()
+signal = {"Status": sys.argv[1], "Reason": "\n".join([last, *lines]), "UniqueId": sys.argv[2], "Data": ""}
+while len(body := json.dumps(signal)) > 4096:
+    signal["Reason"] = last + "\n" + signal["Reason"][len(last) + 101 :]
+print(body, end="")' "$1" "$(cat "$root/var/lib/cloud/data/instance-id")" |
+    curl --fail --silent --show-error --max-time 10 --retry 2 --retry-connrefused \
+      --request PUT --header 'Content-Type:' --data-binary @- "$SIGNAL_URL" ||
     echo "the signal $1 was not taken: no stack creation is waiting any more"
 }
 
-finish() {
+explain() {
   if (($?)); then
+    journalctl --no-pager --quiet --unit todo --lines 15 || :
     echo "boot failed: could not $step"
-    signal FAILURE "could not $step, see the console output of the instance"
-    journalctl --no-pager --unit todo --lines 30
   fi
 }
 
 ship_logs() { # to CloudWatch: the agent reads files only, so the unit writes one
-  retry 60 dnf install -y -q amazon-cloudwatch-agent
-  mkdir -p "$root/etc/systemd/system/todo.service.d" "$root/etc/logrotate.d" "$root/var/log/todo"
+  mkdir -p "$root"/etc/systemd/system/{todo.service.d,logrotate.timer.d} "$root/etc/logrotate.d" "$root/var/log/todo"
   printf '[Service]\nStandardOutput=append:%s\nStandardError=inherit\n' /var/log/todo/todo.log \
     >"$root/etc/systemd/system/todo.service.d/log.conf"
-  printf '%s {\n  size 50M\n  rotate 2\n  copytruncate\n  missingok\n}\n' /var/log/todo/todo.log >"$root/etc/logrotate.d/todo"
+  printf '%s {\n  size 50M\n  rotate 1\n  copytruncate\n  missingok\n}\n' /var/log/todo/todo.log >"$root/etc/logrotate.d/todo"
+  # Once a day is too late for a file that grows by requests: tests/test_boot.py has the arithmetic.
+  printf '[Timer]\nOnCalendar=\nOnCalendar=minutely\nAccuracySec=1s\n' >"$root/etc/systemd/system/logrotate.timer.d/often.conf"
   local file='{"file_path": "%s", "log_group_name": "%s", "log_stream_name": "{instance_id}/%s"}'
   # shellcheck disable=SC2059 # the format is the line above
   printf "{\"logs\": {\"logs_collected\": {\"files\": {\"collect_list\": [$file, $file]}}}}\n" \
     /var/log/todo/todo.log "$LOG_GROUP" todo /var/log/todo-boot.log "$LOG_GROUP" boot >"$root/etc/todo-logs.json"
+  systemctl daemon-reload
+  systemctl restart logrotate.timer
   amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -c "file:$root/etc/todo-logs.json" -s
 }
 
 boot() {
-  trap finish EXIT
+  trap explain EXIT
   step="read the settings"
   : "${BUNDLE_URI:?}" "${TABLE_NAME:?}" "${AWS_REGION:?}"
 
   step="fetch the bundle"
   local bundle="$root/opt/todo-bundle"
   mkdir -p "$bundle" "$root/etc/systemd/system"
-  retry 20 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
+  # For minutes: so long may a right take to act that was given with this instance.
+  retry 8 15 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
   tar -xzf "$bundle.tar.gz" -C "$bundle"
 
   step="install Python"
-  retry 60 dnf install -y -q "python$(cat "$bundle/python-version")"
+  retry 3 100 dnf install -y -q "python$(cat "$bundle/python-version")" ${LOG_GROUP:+amazon-cloudwatch-agent logrotate}
 
   step="install the service"
   timeout 90 "$bundle/install.sh" "$root/opt/todo"
@@ -74,13 +84,22 @@ boot() {
     ship_logs
   fi
 
+  step="read the table $TABLE_NAME"
+  # Before the load balancer sends a request here: a right to another table takes minutes to act, and there may be none.
+  retry 8 10 aws dynamodb get-item --region "$AWS_REGION" --table-name "$TABLE_NAME" --key '{"id": {"S": "00000000"}}'
+
   step="start the service"
   systemctl daemon-reload
   systemctl enable --now todo
   curl --fail --silent --show-error --max-time 2 --retry 60 --retry-delay 1 --retry-max-time 60 --retry-all-errors \
     http://127.0.0.1:8080/healthz
-
-  signal SUCCESS "todo answers"
+  echo
+  echo "todo answers"
 }
 
-boot 2>&1 | tee -a "$root/var/log/todo-boot.log" >"$root/dev/console"
+end() { # after the pipeline below, so that the log is complete
+  if (($?)); then signal FAILURE 40; else signal SUCCESS 1; fi 2>&1 | tee -a "$log" >>"$root/dev/console"
+}
+
+trap end EXIT
+boot 2>&1 | tee -a "$log" >>"$root/dev/console"

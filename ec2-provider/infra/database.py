@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -19,16 +21,17 @@ OPERATIONS = {
 class Database(Construct):
     """On demand, encrypted at rest (DynamoDB's own key), restorable to any second of the last 35 days.
 
-    `table_name` adopts a table that exists instead; `ephemeral` lets the stack's own go with the stack.
+    `adopted` are names of tables that exist; `ephemeral` lets the stack's own go with the stack. `tables` are all that
+    instances may use: they serve the first. The stack's own is always one of them, so that instances that serve it go on
+    until others have replaced them.
     """
 
-    def __init__(self, scope: Construct, id: str, *, table_name: str, ephemeral: bool) -> None:
+    def __init__(self, scope: Construct, id: str, *, adopted: Sequence[str], ephemeral: bool) -> None:
         super().__init__(scope, id)
-        self.table: dynamodb.ITable = (
-            dynamodb.Table.from_table_name(self, "Adopted", table_name)
-            if table_name
-            else self._own(ephemeral)
-        )
+        self.tables: list[dynamodb.ITable] = [
+            *(dynamodb.Table.from_table_name(self, name, name) for name in adopted),
+            self._own(ephemeral),
+        ]
 
     def _own(self, ephemeral: bool) -> dynamodb.Table:
         table = dynamodb.Table(

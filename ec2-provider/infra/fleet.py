@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from aws_cdk import (
@@ -14,7 +15,6 @@ from aws_cdk import (
     Validations,
 )
 from aws_cdk import aws_autoscaling as autoscaling
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -27,9 +27,10 @@ from infra.network import Network
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
-# A boot takes two minutes, eleven at worst; an instance that has not answered /healthz by then is replaced.
-GRACE = Duration.minutes(12)
-SSM_ENDPOINTS = ["ssm", "ssmmessages", "ec2messages"]
+# A boot takes three minutes, fifteen and a half at worst; an instance that has not answered /healthz by then is replaced.
+BOOT, GRACE = Duration.minutes(3), Duration.minutes(16)
+# SSM Agent uses ec2messages no more since 3.3.40.
+SSM_ENDPOINTS = ["ssm", "ssmmessages"]
 # docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
 SSM_ACTIONS = [
     "ssm:UpdateInstanceInformation",
@@ -37,22 +38,23 @@ SSM_ACTIONS = [
 ]
 
 
-def table_policy(table: dynamodb.ITable) -> iam.PolicyStatement:
+def table_policy(tables: Sequence[dynamodb.ITable]) -> iam.PolicyStatement:
     """What the service does with its table, and nothing else."""
     return iam.PolicyStatement(
-        actions=[f"dynamodb:{name}" for name in OPERATIONS], resources=[table.table_arn]
+        actions=[f"dynamodb:{name}" for name in OPERATIONS],
+        resources=[table.table_arn for table in tables],
     )
 
 
-def bundle_policy(bundle: s3_assets.Asset) -> iam.PolicyStatement:
-    """The one object an instance reads."""
-    return iam.PolicyStatement(
-        actions=["s3:GetObject"], resources=[bundle.bucket.arn_for_objects(bundle.s3_object_key)]
-    )
+def bundle_policy(bundle: s3_assets.Asset, *, key: str) -> iam.PolicyStatement:
+    """`key` is the one object that an instance reads, or `*` where the policy must not change with the bundle."""
+    return iam.PolicyStatement(actions=["s3:GetObject"], resources=[bundle.bucket.arn_for_objects(key)])
 
 
 class Fleet(Construct):
     """Instances hold nothing: a new bundle or boot script rolls the group by instance refresh.
+
+    They serve the first of `tables`, and may use the others, as instances do that are about to be replaced.
 
     The Amazon Linux image is an SSM parameter that each deploy reads anew: deploying is how instances are patched.
     """
@@ -63,9 +65,8 @@ class Fleet(Construct):
         id: str,
         *,
         network: Network,
-        table: dynamodb.ITable,
+        tables: Sequence[dynamodb.ITable],
         bundle: s3_assets.Asset,
-        stop_refresh_on: cloudwatch.IAlarm,
         ship_logs: bool,
     ) -> None:
         super().__init__(scope, id)
@@ -74,12 +75,12 @@ class Fleet(Construct):
         )
         network.allow_from(self.security_group)
         self._role = role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-        for statement in (table_policy(table), bundle_policy(bundle)):
+        for statement in (table_policy(tables), bundle_policy(bundle, key=bundle.s3_object_key)):
             role.add_to_policy(statement)
         log_group = self._log_group() if ship_logs else None
         # Never edit a wait condition, it is used up by the first creation: give a new one a new id.
         handle = CfnWaitConditionHandle(self, "FirstBootHandle")
-        template = self._launch_template(role, self._user_data(bundle, table, handle, log_group))
+        template = self._launch_template(role, self._user_data(bundle, tables[0], handle, log_group))
         self.group = autoscaling.AutoScalingGroup(
             self,
             "Group",
@@ -95,12 +96,16 @@ class Fleet(Construct):
             health_checks=autoscaling.HealthChecks.with_additional_checks(
                 additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
             ),
-            default_instance_warmup=GRACE,
+            # For so long an instance's CPU does not count for scaling.
+            default_instance_warmup=BOOT,
+            # Health checks stop a bad refresh: old instances stay until their replacements have passed them. When none
+            # passes for an hour, the refresh fails and CloudFormation rolls back, by a refresh of its own. No alarm stops
+            # it: Auto Scaling starts no refresh while a listed alarm is in ALARM, so the repair could not be deployed.
             update_policy=autoscaling.UpdatePolicy.instance_refresh(
                 strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
                 min_healthy_percentage=100,
                 max_healthy_percentage=200,
-                alarms=[stop_refresh_on],
+                instance_warmup=GRACE,  # shorter, it would end before a failed boot is noticed
             ),
         )
         self.group.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
@@ -112,7 +117,7 @@ class Fleet(Construct):
         )
         # Without this a first instance may boot before its way or its right to S3 exists.
         self.group.node.add_dependency(network, self.security_group, role)
-        booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="1800")
+        booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="2100")
         booted.node.add_dependency(self.group)
 
     def _user_data(

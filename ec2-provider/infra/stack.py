@@ -14,6 +14,7 @@ from infra.endpoint_service import EndpointService
 from infra.fleet import SSM_ENDPOINTS, Fleet, bundle_policy, table_policy
 from infra.network import Network
 from infra.settings import Settings
+from infra.tables import TAGS, adopted_tables
 
 
 class Ec2ProviderStack(Stack):
@@ -26,11 +27,11 @@ class Ec2ProviderStack(Stack):
             "ec2-provider",
             env=env,
             description="todo on EC2, reached by PrivateLink",
-            tags={"owner": "todo-team", "service": "todo", "cost-center": "todo"},
+            tags=TAGS,
         )
-        table = Database(
-            self, "Database", table_name=settings["TABLE_NAME"], ephemeral=bool(settings["EPHEMERAL"])
-        ).table
+        tables = Database(
+            self, "Database", adopted=adopted_tables(settings), ephemeral=bool(settings["EPHEMERAL"])
+        ).tables
         bundle = s3_assets.Asset(self, "Bundle", path=settings["BUNDLE"])
         network = Network(
             self,
@@ -42,8 +43,9 @@ class Ec2ProviderStack(Stack):
                 *(SSM_ENDPOINTS if settings["SSM"] else []),
             ],
             gateways={
-                "s3": [*self._boot_policies(), bundle_policy(bundle)],
-                "dynamodb": [table_policy(table)],
+                # A changed policy takes minutes to act, so it must not change with the bundle; the role names the object.
+                "s3": [*self._boot_policies(), bundle_policy(bundle, key="*")],
+                "dynamodb": [table_policy(tables)],
             },
         )
         endpoint_service = EndpointService(
@@ -54,15 +56,14 @@ class Ec2ProviderStack(Stack):
             admits=settings["API_GATEWAY_ACCOUNT_ARN"],
         )
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
-        unhealthy = alarms.healthy_targets("todo", endpoint_service.target_group)
-        add_table_alarms(alarms, table)
+        alarms.healthy_targets("todo", endpoint_service.target_group)
+        add_table_alarms(alarms, tables[0])
         fleet = Fleet(
             self,
             "Fleet",
             network=network,
-            table=table,
+            tables=tables,
             bundle=bundle,
-            stop_refresh_on=unhealthy,
             ship_logs=bool(settings["INSTANCE_LOGS"]),
         )
         if settings["SSM"]:
@@ -72,6 +73,7 @@ class Ec2ProviderStack(Stack):
         # Health checks must be able to pass from the first moment.
         fleet.group.node.add_dependency(endpoint_service)
         CfnOutput(self, "ec2vpceendpointservicename", value=endpoint_service.name)
+        CfnOutput(self, "tablename", value=tables[0].table_name)
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)
 
     def _boot_policies(self) -> list[iam.PolicyStatement]:

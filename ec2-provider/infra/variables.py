@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from infra.connections import check_connections
 from infra.guards import Checks
 from infra.settings import Setting, Settings, load_settings
+from infra.tables import check_table, report_left_table
 
 STACK = "ec2-provider"
-CHECKS: Checks = {"destroy": [check_connections]}
+CHECKS: Checks = {
+    "deploy": [check_table],
+    "failed": [report_left_table],
+    "destroy": [check_connections],
+}
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -19,8 +24,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         API_GATEWAY_ACCOUNT_ARN=Setting(
             r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
         ),
-        # An existing table instead of the stack's own: a retained or restored one.
-        TABLE_NAME=Setting(r"([\w.-]{3,255})?", "todo-restored", default=""),
+        # An existing table to serve instead of the stack's own, a retained or restored one; after a comma one that
+        # instances still use until they are replaced.
+        TABLE_NAME=Setting(r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default=""),
         # Switches: "1" is on.
         EPHEMERAL=Setting("1?", "1", default=""),
         INSTANCE_LOGS=Setting("1?", "1", default=""),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aws_cdk import Stack
@@ -21,10 +22,10 @@ ENVIRON = {
 }
 
 
-def synthesize(folder: Path, **environ: str) -> Template:
-    """The template for a small bundle; `environ` is added to a complete one."""
+def synthesize(folder: Path, content: bytes = b"a small bundle", /, **environ: str) -> Template:
+    """The template for a bundle of that content; `environ` is added to a complete one."""
     bundle = folder / "bundle.tar.gz"
-    bundle.write_bytes(b"a small bundle")
+    bundle.write_bytes(content)
     app = build({**ENVIRON, "BUNDLE": str(bundle), **environ}, outdir=str(folder / "cdk.out"))
     stack = app.node.find_child("ec2-provider")
     assert isinstance(stack, Stack)
@@ -36,12 +37,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return synthesize(tmp_path_factory.mktemp("plain"))
 
 
-def test_a_table_that_exists_is_adopted_so_that_a_restore_can_be_served(tmp_path: Path) -> None:
-    template = synthesize(tmp_path, TABLE_NAME="todo-restored")
-    template.resource_count_is("AWS::DynamoDB::Table", 0)
-    assert "TABLE_NAME='todo-restored'" in str(template.find_resources("AWS::EC2::LaunchTemplate"))
-    policies = str(template.find_resources("AWS::IAM::Policy"))
-    assert ":table/todo-restored" in policies
+def test_a_new_bundle_changes_the_role_and_not_the_endpoint_whose_policy_takes_minutes_to_act(
+    tmp_path: Path, template: Template
+) -> None:
+    other = synthesize(tmp_path, b"another bundle")
+    endpoints = "AWS::EC2::VPCEndpoint"
+    assert other.find_resources(endpoints) == template.find_resources(endpoints)
+    assert other.find_resources("AWS::IAM::Policy") != template.find_resources("AWS::IAM::Policy")
 
 
 def test_only_a_throw_away_table_goes_with_the_stack_and_that_is_said(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_only_a_throw_away_table_goes_with_the_stack_and_that_is_said(tmp_path: 
     ("switch", "endpoints", "action"),
     [
         ("INSTANCE_LOGS", ["logs"], "logs:PutLogEvents"),
-        ("SSM", ["ec2messages", "ssm", "ssmmessages"], "ssm:Update"),
+        ("SSM", ["ssm", "ssmmessages"], "ssm:Update"),
     ],
 )
 def test_what_costs_money_is_there_only_when_switched_on(
@@ -137,19 +139,29 @@ def test_two_instances_are_replaced_without_a_gap(template: Template) -> None:
     )
 
 
-def test_an_alarm_stops_a_bad_refresh(template: Template) -> None:
-    [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
+@pytest.fixture(scope="module")
+def group(template: Template) -> dict[str, Any]:
+    [found] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
+    return dict(found)
+
+
+def test_no_alarm_keeps_the_deploy_from_starting_that_would_repair(group: dict[str, Any]) -> None:
+    # Auto Scaling starts no refresh while a listed alarm is in ALARM or INSUFFICIENT_DATA; a rollback is a refresh too.
+    assert set(group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]) == {
+        "InstanceWarmup",
+        "MaxHealthyPercentage",
+        "MinHealthyPercentage",
+    }
+
+
+def test_a_refresh_does_not_outrun_its_instances(group: dict[str, Any]) -> None:
     preferences = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]
-    [alarm] = preferences["AlarmSpecification"]["Alarms"]
-    properties = template.find_resources("AWS::CloudWatch::Alarm")[alarm["Ref"]]["Properties"]
-    assert (properties["MetricName"], properties["Threshold"]) == ("HealthyHostCount", 2)
+    assert preferences["InstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
 
 
-def test_warm_up_lasts_as_long_as_the_grace_period_or_a_refresh_outruns_its_instances(
-    template: Template,
-) -> None:
-    [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
-    assert group["Properties"]["DefaultInstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
+def test_cpu_scaling_sees_a_new_instance_as_soon_as_it_has_booted(group: dict[str, Any]) -> None:
+    # This setting governs target tracking: in so long nothing scales out a second time.
+    assert group["Properties"]["DefaultInstanceWarmup"] == 180
 
 
 @pytest.mark.parametrize("metric", ["ThrottledRequests", "SystemErrors"])

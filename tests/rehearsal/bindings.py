@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import jmespath
 from botocore import xform_name
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
@@ -118,6 +120,27 @@ class Recorded(Binding):
 
     def create_from_cloudformation_json(self, resource_name: str, *args: Any, **_: Any) -> Resource:
         return Resource(self.ref.format(name=resource_name, region=args[2]), {})
+
+
+class Signalled(Recorded):
+    """Nothing boots, so nothing signals: the condition counts as met, unless a test has put a signal where its URL leads."""
+
+    def create_from_cloudformation_json(
+        self, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> Resource:
+        url = urlsplit(cloudformation_json["Properties"]["Handle"])
+        s3 = client("s3", account_id, region_name)
+        try:
+            # A test cannot know the letters after the last hyphen.
+            key = url.path[1:].rpartition("-")[0]
+            body = s3.get_object(Bucket=url.netloc.partition(".")[0], Key=key)["Body"].read()
+        except ClientError:
+            return Resource(resource_name, {})
+        signal = json.loads(body)
+        if signal["Status"] != "SUCCESS":
+            reason = f"'{signal['Reason']}' for uniqueId: {signal['UniqueId']}"
+            raise ValidationError(message=f"WaitCondition received failed message: {reason}")
+        return Resource(resource_name, {})
 
 
 class SdkCall(Binding):
@@ -247,8 +270,7 @@ BINDINGS: dict[str, Binding] = {
     "AWS::Logs::MetricFilter": Binding(
         "logs", "put_metric_filter", "filterName", "delete_metric_filter", "FilterName", arguments=lowered),
     "Custom::AWS": SdkCall("", "", ""),
-    # Nothing boots, so nothing signals: the condition counts as met.
-    "AWS::CloudFormation::WaitCondition": Recorded("", "", "{name}"),
+    "AWS::CloudFormation::WaitCondition": Signalled("", "", "{name}"),
     "AWS::CloudFormation::WaitConditionHandle": Recorded(
         "", "", "https://cloudformation-waitcondition-{region}.s3.{region}.amazonaws.com/{name}"),
     # Nothing asks for a name.
@@ -297,9 +319,10 @@ def delete_resources(self: parsing.ResourceMap) -> None:
     known = self._resource_json_map
     self._resource_json_map = {name: known[name] for name in self._parsed_resources if name in known}
     for name, definition in reversed(list(self._resource_json_map.items())):
+        if definition.get("DeletionPolicy") == "Retain":
+            continue  # AWS goes on listing it, as DELETE_SKIPPED
         try:
-            if definition.get("DeletionPolicy") != "Retain":
-                self._delete_resource(self._parsed_resources[name], definition)
+            self._delete_resource(self._parsed_resources[name], definition)
         except Exception as error:
             raise ResourceFailed(name, definition, error) from error
         del self._parsed_resources[name], self._resource_json_map[name]

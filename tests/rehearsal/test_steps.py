@@ -27,11 +27,13 @@ docker login --username AWS --password-stdin 222222222222.dkr.ecr.us-west-2.amaz
 docker tag dog-names:TAG 222222222222.dkr.ecr.us-west-2.amazonaws.com/dog-names:TAG && \
 docker push 222222222222.dkr.ecr.us-west-2.amazonaws.com/dog-names:TAG; fi
 mkdir -p .outputs
-dogs: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ecs-provider.json
+dogs: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ecs-provider.json || \\
+	{ dogs: .venv/bin/python guard.py failed broadening; exit 1; }
 todo: .venv/bin/python guard.py deploy broadening
 .venv/bin/python -m infra.bundle --out .build/bundle.tar.gz
 mkdir -p .outputs
-todo: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ec2-provider.json
+todo: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ec2-provider.json || \\
+	{ todo: .venv/bin/python guard.py failed broadening; exit 1; }
 PYTHON tools/service_names.py make --silent -C global-apigw deploy AWS_ACCOUNT=111111111111 PROFILE=platform \
 API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root
 PYTHON tools/api_url.py

@@ -23,7 +23,17 @@ REGION = "us-west-2"
 # What belongs to the person at this machine, or to the make that runs the tests, must not reach the rehearsal.
 PERSONAL = (
     *("AWS_", "CDK_", "ECS_", "EC2_", "GATEWAY_", "API_GATEWAY_", "DOGNAME_", "TODO_", "AZ_IDS", "IMAGE_TAG"),
-    *("SERVICES", "BUNDLE", "PROFILE", "APPROVAL", "DOCKER", "ALARM_TOPIC_ARN", "MAKE", "MFLAGS"),
+    *(
+        "SERVICES",
+        "BUNDLE",
+        "PROFILE",
+        "APPROVAL",
+        "DOCKER",
+        "ALARM_TOPIC_ARN",
+        "TABLE_NAME",
+        "MAKE",
+        "MFLAGS",
+    ),
     "CI",  # with it the CDK CLI writes to other streams than to a person's terminal
     "PYTHONDONTWRITEBYTECODE",  # compiling the CDK anew would double the time of every synth
 )

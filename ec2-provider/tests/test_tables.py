@@ -1,0 +1,182 @@
+"""The table that instances serve: one that is adopted, one that is changed for another, one that a failed creation left."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.cloudformation.models import cloudformation_backends
+
+from infra.guards import GuardError
+from infra.tables import TAGS, check_table, report_left_table
+from infra.variables import STACK, read_settings
+from tests.test_template import ENVIRON, synthesize
+
+OWN_TABLE = {"Fn::GetAtt": ["DatabaseTableF104A135", "Arn"]}
+
+
+def table_arn(name: str) -> dict[str, Any]:
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":dynamodb:us-west-2:333333333333:table/{name}"]]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table_name", "tables"),
+    [
+        ("", OWN_TABLE),
+        ("todo-b", [table_arn("todo-b"), OWN_TABLE]),
+        ("todo-b,todo-a", [table_arn("todo-b"), table_arn("todo-a"), OWN_TABLE]),
+    ],
+)
+def test_instances_may_use_their_table_until_others_have_replaced_them(
+    tmp_path: Path, table_name: str, tables: Any
+) -> None:
+    # A role and an endpoint policy change minutes before the first new instance serves.
+    template = synthesize(tmp_path, TABLE_NAME=table_name)
+    for type in ("AWS::IAM::Policy", "AWS::EC2::VPCEndpoint"):
+        documents = [body["Properties"]["PolicyDocument"] for body in template.find_resources(type).values()]
+        [statement] = [
+            each for document in documents for each in document["Statement"] if "dynamodb" in str(each)
+        ]
+        assert statement["Resource"] == tables
+
+
+def test_a_table_that_exists_is_adopted_so_that_a_restore_can_be_served(tmp_path: Path) -> None:
+    template = synthesize(tmp_path, TABLE_NAME="todo-b,todo-a")
+    assert "TABLE_NAME='todo-b'" in str(template.find_resources("AWS::EC2::LaunchTemplate"))
+    template.has_output("tablename", {"Value": "todo-b"})
+    # The stack's own stays as it is; while idle it costs nothing.
+    assert list(template.find_resources("AWS::DynamoDB::Table")) == ["DatabaseTableF104A135"]
+    alarms = [str(body) for body in template.find_resources("AWS::CloudWatch::Alarm").values()]
+    assert sorted(alarm.count("todo-b") for alarm in alarms) == [0, 3, 3]
+
+
+@pytest.fixture
+def session() -> Iterator[boto3.Session]:
+    with mock_aws():
+        yield boto3.Session(region_name="us-west-2")
+
+
+def create_table(session: boto3.Session, name: str, *, key: str = "id", kept: bool = True) -> None:
+    """`kept` as the stack keeps its own; a restore brings none of it back."""
+    dynamodb = session.client("dynamodb")
+    table = dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        DeletionProtectionEnabled=kept,
+        Tags=[{"Key": key, "Value": value} for key, value in TAGS.items() if kept],
+    )["TableDescription"]
+    dynamodb.update_continuous_backups(
+        TableName=table["TableName"],
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": kept},
+    )
+
+
+def deploy(session: boto3.Session, *, serves: str | None = None) -> str:
+    """A stack with its own table, which it serves unless it `serves` another; gives the name of its own."""
+    template = {
+        "Resources": {
+            "T": {
+                "Type": "AWS::DynamoDB::Table",
+                "Properties": {
+                    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                    "BillingMode": "PAY_PER_REQUEST",
+                },
+            }
+        },
+        "Outputs": {"tablename": {"Value": serves or {"Ref": "T"}}},
+    }
+    cloudformation = session.client("cloudformation")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(template))
+    [table] = cloudformation.list_stack_resources(StackName=STACK)["StackResourceSummaries"]
+    return str(table["PhysicalResourceId"])
+
+
+def check(session: boto3.Session, table_name: str) -> None:
+    check_table(session, read_settings({**ENVIRON, "TABLE_NAME": table_name}), STACK)
+
+
+def test_fails_when_the_table_to_adopt_is_not_there(session: boto3.Session) -> None:
+    with pytest.raises(
+        GuardError, match=r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
+    ):
+        check(session, "todo-b")
+
+
+def test_fails_when_the_table_to_adopt_has_another_key(session: boto3.Session) -> None:
+    create_table(session, "todo-b", key="name")
+    with pytest.raises(GuardError, match=r"is ACTIVE and has the key .*'name'.*, expected ACTIVE and .*'id'"):
+        check(session, "todo-b")
+
+
+def test_fails_when_a_restored_table_is_not_kept_like_the_stack_s_own(session: boto3.Session) -> None:
+    create_table(session, "todo-b", kept=False)
+    with pytest.raises(GuardError) as error:
+        check(session, "todo-b")
+    # They are pasted at night: each must be whole.
+    assert str(error.value).splitlines()[1:] == [
+        "  aws dynamodb update-continuous-backups --region us-west-2 --table-name todo-b "
+        "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+        "  aws dynamodb update-table --region us-west-2 --table-name todo-b --deletion-protection-enabled",
+        "  aws dynamodb tag-resource --region us-west-2 --resource-arn arn:aws:dynamodb:us-west-2:123456789012:table/todo-b "
+        "--tags Key=owner,Value=todo-team Key=service,Value=todo Key=cost-center,Value=todo",
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_of_a_first_deploy_or_an_unchanged_table(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(session, "")
+    create_table(session, "todo-b")
+    check(session, "todo-b")
+    deploy(session)
+    check(session, "")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("serves", "table_name"), [(None, "todo-b"), ("todo-a", "todo-b,todo-a")])
+def test_a_change_that_cuts_nobody_off_is_said_with_what_it_means(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str], serves: str | None, table_name: str
+) -> None:
+    create_table(session, "todo-b")
+    served = deploy(session, serves=serves)
+    check(session, table_name)
+    assert capsys.readouterr().out.startswith(
+        f"the table to serve changes from {serves or served} to todo-b: until the old instances are replaced"
+    )
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_fails_when_a_change_would_cut_the_old_instances_off_and_names_the_way(
+    session: boto3.Session, back: bool
+) -> None:
+    create_table(session, "todo-b")
+    own = deploy(session, serves="todo-a")
+    wanted = own if back else "todo-b"
+    with pytest.raises(
+        GuardError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"
+    ):
+        check(session, "" if back else "todo-b")
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [("ROLLBACK_COMPLETE", True), ("UPDATE_ROLLBACK_COMPLETE", False)]
+)
+def test_a_failed_creation_names_the_table_that_it_left(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str], status: str, says: bool
+) -> None:
+    own = deploy(session)
+    [stack] = cloudformation_backends["123456789012"]["us-west-2"].stacks.values()
+    stack.status = status
+    report_left_table(session, read_settings(ENVIRON), STACK)
+    where = f"--region us-west-2 --table-name {own}"
+    assert capsys.readouterr().err == says * (
+        f"the creation of ec2-provider failed and left its table {own}; serve it in the next deploy: make deploy "
+        f"TABLE_NAME={own}\nor delete it:\n  aws dynamodb update-table {where} --no-deletion-protection-enabled\n"
+        f"  aws dynamodb delete-table {where}\n"
+    )
