@@ -99,6 +99,10 @@ lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
+.PHONY: security
+security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute what the templates open (WRITE=1: into README.md and docs/security/ too)
+	@$(PY) -m tools.security $(if $(WRITE),--write)
+
 .PHONY: rehearse $(FOLDERS:%=cdk-%)
 rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
 	@echo "== rehearsal" && $(PY) -m pytest tests/rehearsal

@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tools.security import switched
 from tools.template import Template
 
 ROOT = Path(__file__).parent.parent
@@ -27,3 +29,9 @@ def copy_sources(name: str, to: Path) -> None:
 @pytest.fixture(scope="session")
 def templates() -> dict[str, Template]:
     return {name: Template.load(ROOT / name / f".local/cdk.out/{name}.template.json") for name in FOLDERS}
+
+
+@pytest.fixture(scope="session")
+def variants() -> list[tuple[str, str, dict[str, Any]]]:
+    """Folder, settings and template for all settings that lint looks at, but for the default."""
+    return list(switched())

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tools.resources import CATALOG
 from tools.template import Properties, Resource, Template
 
 PRICES: dict[str, Any] = tomllib.loads(
@@ -49,10 +50,10 @@ def _items(template: Template, resource: Resource) -> Iterator[Item]:
             yield ALARMS, "alarm-metric", metrics or 1
         case "AWS::Logs::MetricFilter":
             yield METRICS, "custom-metric", len(properties.take("MetricTransformations"))
-        case other if other not in PRICES["free"]["types"]:
+        case other if not CATALOG.get(other, {}).get("free"):
             raise CostError(
                 f"{properties.where}: what does it cost while idle? "
-                "Price it in tools/billed.py or list it as free in tools/prices.toml"
+                "Price it in tools/billed.py, or say free = true in tools/resources.toml"
             )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Which page holds which part.
-PAGES = {"cost": ROOT / "README.md", "bench": ROOT / "bench/README.md"}
+PAGES = {"cost": ROOT / "README.md", "security": ROOT / "README.md", "bench": ROOT / "bench/README.md"}
 
 
 def _split(name: str) -> tuple[str, str, str]:

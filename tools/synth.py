@@ -34,3 +34,10 @@ def synthesize_registry(text: str, into: Path, **changed: str) -> Path:
     """The path of the gateway's template with another registry."""
     (into / "services.toml").write_text(text)
     return synthesize("global-apigw", into, SERVICES=str(into / "services.toml"), **changed)
+
+
+def variants(folder: str) -> list[str]:
+    """The settings that the folder's lint looks at, the default first."""
+    makefile = (ROOT / folder / "Makefile").read_text().replace("\\\n", " ")
+    [line] = [line for line in makefile.splitlines() if line.startswith("VARIANTS := ")]
+    return shlex.split(line)[2:]

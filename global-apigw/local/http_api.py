@@ -19,6 +19,8 @@ KNOWN_TYPES = {
         for kind in ("Api", "Authorizer", "Integration", "Route", "Stage", "VpcLink")
     ),
     *(f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("Listener", "LoadBalancer", "TargetGroup")),
+    "AWS::EC2::VPCEndpoint",
+    "Custom::AWS",
 }
 
 

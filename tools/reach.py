@@ -1,0 +1,258 @@
+"""Who reaches whom on which port, who may call which route, and who may do what: the short table of one template.
+
+It errs on the open side: two members reach each other wherever the rules of both let them, whatever they run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+from tools.resources import Resource, flat
+
+EC2, API, DNS = "AWS::EC2", "AWS::ApiGatewayV2", "AWS::Route53Resolver::FirewallRuleGroup"
+GROUP, ENDPOINT, LISTENER = (
+    f"{EC2}::SecurityGroup",
+    f"{EC2}::VPCEndpoint",
+    "AWS::ElasticLoadBalancingV2::Listener",
+)
+GROUPS, SUBNETS = ("SecurityGroups", "SecurityGroupIds"), ("Subnets", "SubnetIds", "VPCZoneIdentifier")
+NOWHERE = "255.255.255.255/32"  # what CDK writes for no egress at all
+NO_PEER = {"Description", "FromPort", "GroupId", "IpProtocol", "ToPort"}
+SAID = {"Action", "Effect", "Principal", "Resource", "Sid"}
+REFERENCE = re.compile(r"(?:integrations/)?\$\{([^}.]+)(?:\.[^}]+)?\}")
+
+Row = tuple[str, str, str]
+
+
+class Ports(NamedTuple):
+    """A protocol and its ports; -1 is every protocol, as in CloudFormation."""
+
+    protocol: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        return {"tcp": ports, "-1": "all"}.get(self.protocol, f"{self.protocol} {ports}")
+
+    def meet(self, other: Ports) -> Ports | None:
+        """What passes both."""
+        protocol = other.protocol if self.protocol == "-1" else self.protocol
+        first, last = max(self.first, other.first), min(self.last, other.last)
+        passes = other.protocol in ("-1", protocol) and first <= last
+        return Ports(protocol, first, last) if passes else None
+
+
+ALL = Ports("-1", 0, 65535)
+
+
+class Member(NamedTuple):
+    """What has addresses in the VPC: a load balancer, VPC link, interface endpoint, task or instance."""
+
+    name: str
+    groups: list[str]
+    subnets: list[str]
+
+
+class Rule(NamedTuple):
+    """A rule of a security group; its peer is another group of the template, or a range that may hold anybody."""
+
+    group: str
+    peer: str
+    ports: Ports
+    is_range: bool
+
+    def passes(self, owner: Member, other: Member) -> bool:
+        return self.group in owner.groups and (self.is_range or self.peer in other.groups)
+
+
+def find(told: Any, *keys: str) -> list[str]:
+    """The texts below `keys`, whole references as logical ids."""
+    if isinstance(told, str):
+        return [] if keys else [found[1] if (found := REFERENCE.fullmatch(told)) else told]
+    if isinstance(told, list):
+        return [text for value in told for text in find(value, *keys)]
+    return [text for key, value in told.items() for text in find(value, *(() if key in keys else keys))]
+
+
+class Network:
+    """One template, read for its rules, routes, listeners and policies."""
+
+    def __init__(self, resources: list[Resource]) -> None:
+        self.resources = {resource.logical_id: resource for resource in resources}
+        self.members = list(self._members())
+        self.ingress, self.egress = list(self._rules("Ingress")), list(self._rules("Egress"))
+
+    def of_type(self, *types: str) -> list[Resource]:
+        return [resource for resource in self.resources.values() if resource.type in types]
+
+    def follow(self, told: Any, *keys: str) -> list[Resource]:
+        """The resources that the values below `keys` point at."""
+        return [self.resources[name] for name in find(told, *keys) if name in self.resources]
+
+    def _members(self) -> Iterator[Member]:
+        for resource in self.resources.values():
+            launched = [
+                resource.told,
+                *(template.told for template in self.follow(resource.told, "LaunchTemplateId")),
+            ]
+            if subnets := find(launched, *SUBNETS):
+                yield Member(_label(resource), find(launched, *GROUPS), subnets)
+
+    def _rules(self, direction: str) -> Iterator[Rule]:
+        groups = {group.logical_id for group in self.of_type(GROUP)}
+        silent = set(groups)
+        for resource in self.of_type(GROUP, f"{GROUP}{direction}"):
+            inline = resource.properties.get(f"SecurityGroup{direction}", [])
+            for rule in inline if resource.type == GROUP else [resource.properties]:
+                [group] = find(rule, "GroupId") or [resource.logical_id]
+                ports = Ports(
+                    rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535))
+                )
+                silent.discard(group)
+                for peer in find([value for key, value in rule.items() if key not in NO_PEER]):
+                    is_range = peer not in groups
+                    if peer != NOWHERE:
+                        # A rule for every protocol is for every port, whatever it says.
+                        yield Rule(group, peer, ALL if ports.protocol == "-1" else ports, is_range)
+        # AWS lets a group without any egress rule send everything everywhere.
+        yield from (Rule(group, "0.0.0.0/0", ALL, True) for group in silent if direction == "Egress")
+
+    def flows(self) -> set[Row]:
+        """From, port, to."""
+        public = {("internet", "443", api.logical_id) for api in self.of_type(f"{API}::Api")}
+        return {*self._inside(), *self._outside(), *self._private_link(), *self._names(), *public}
+
+    def _inside(self) -> Iterator[Row]:
+        for (sender, receiver), sent, taken in product(
+            product(self.members, repeat=2), self.egress, self.ingress
+        ):
+            ports = sent.ports.meet(taken.ports)
+            if ports and sent.passes(sender, receiver) and taken.passes(receiver, sender):
+                yield sender.name, str(ports), receiver.name
+
+    def _outside(self) -> Iterator[Row]:
+        """Ranges that get in, what leaves by a gateway endpoint, and what another template has to say."""
+        for member in self.members:
+            gateways = list(self._gateways(member))
+            for rule in [rule for rule in self.ingress if rule.is_range and rule.group in member.groups]:
+                yield rule.peer, str(rule.ports), member.name
+            for rule in [rule for rule in self.egress if rule.is_range and rule.group in member.groups]:
+                yield from ((member.name, str(rule.ports), gateway) for gateway in gateways)
+            for name in {*member.groups, *member.subnets} - self.resources.keys():
+                yield member.name, "all", f"{name} of another template"
+
+    def _gateways(self, member: Member) -> Iterator[str]:
+        associations = self.of_type(f"{EC2}::SubnetRouteTableAssociation")
+        own = [each for each in associations if {*find(each.told, "SubnetId")} & {*member.subnets}]
+        tables = {table for each in own for table in find(each.told, "RouteTableId")}
+        for endpoint in self.of_type(ENDPOINT):
+            if tables & {*find(endpoint.told, "RouteTableIds")}:
+                yield _label(endpoint)
+
+    def _private_link(self) -> Iterator[Row]:
+        """Whoever is admitted to an endpoint service reaches every listener of its load balancers."""
+        for permissions in self.of_type(f"{EC2}::VPCEndpointServicePermissions"):
+            services = [service.told for service in self.follow(permissions.told, "ServiceId")]
+            balancers = find(services, "NetworkLoadBalancerArns")
+            for principal, listener in product(
+                find(permissions.told, "AllowedPrincipals"), self.of_type(LISTENER)
+            ):
+                for balancer in {*balancers} & {*find(listener.told, "LoadBalancerArn")}:
+                    yield principal, *find(listener.told, "Port"), balancer
+
+    def _names(self) -> Iterator[Row]:
+        """What the VPC's resolver answers for: no route and no security group stops a query."""
+        for vpc in self.of_type(f"{EC2}::VPC"):
+            used = [
+                each
+                for each in self.of_type(f"{DNS}Association")
+                if vpc.logical_id in find(each.told, "VpcId")
+            ]
+            used.sort(key=lambda each: _priority(each.properties))
+            groups = [
+                group.properties for each in used for group in self.follow(each.told, "FirewallRuleGroupId")
+            ]
+            for rule in [rule for group in groups for rule in sorted(group["FirewallRules"], key=_priority)]:
+                lists = [list_.told for list_ in self.follow(rule, "FirewallDomainListId")]
+                if rule["Action"] != "BLOCK":
+                    yield from (
+                        (vpc.logical_id, "53", f"Route 53 Resolver: {name}")
+                        for name in find(lists, "Domains")
+                    )
+                elif "*" in find(lists, "Domains") and "Qtype" not in rule:
+                    break
+            else:
+                yield vpc.logical_id, "53", "Route 53 Resolver: *"
+
+    def listeners(self) -> set[Row]:
+        """Listener, port, target: a task, an instance, or the endpoint whose addresses a call looks up."""
+        rows = set()
+        for listener in self.of_type(LISTENER):
+            for group in self.follow(listener.told, "TargetGroupArn"):
+                rows |= {(_address(listener), port, target) for target, port in self._targets(group)}
+        return rows
+
+    def _targets(self, group: Resource) -> Iterator[tuple[str, str]]:
+        for target in group.properties.get("Targets", []):
+            calls = str([call.told for call in self.follow(target, "Id")])
+            ends = [_label(end) for end in self.of_type(ENDPOINT) if f"${{{end.logical_id}}}" in calls]
+            yield ", ".join(ends or find(target, "Id")), target["Port"]
+        for resource in self.of_type("AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"):
+            if group.logical_id in find(resource.told, "TargetGroupArn", "TargetGroupARNs"):
+                port = find(resource.told, "ContainerPort") or find(group.told, "Port")
+                yield resource.logical_id, port[0]
+
+    def routes(self) -> set[Row]:
+        """Route, who may call it, where it leads."""
+        rows: set[Row] = set()
+        for route in self.of_type(f"{API}::Route"):
+            authorizers = [authorizer.told for authorizer in self.follow(route.told, "AuthorizerId")]
+            asked = [*find(route.told, "AuthorizationType"), *find(authorizers, "Issuer", "Audience")]
+            scopes = " or ".join(find(route.told, "AuthorizationScopes"))
+            integrations = [integration.told for integration in self.follow(route.told, "Target")]
+            leads = [_address(listener) for listener in self.follow(integrations, "IntegrationUri")]
+            [key] = find(route.told, "RouteKey")
+            rows.add((key, " ".join([*asked, scopes]).strip(), ", ".join(leads)))
+        return rows
+
+    def permissions(self) -> set[Row]:
+        """Who, on what, may do what: each statement of each policy."""
+        rows = set()
+        for resource in self.resources.values():
+            through = f" through {resource.logical_id}" if resource.type == ENDPOINT else ""
+            for statement in _statements(resource.told):
+                who = ", ".join(find(statement, "Principal") or find(resource.told, "Roles"))
+                on = ", ".join(find(statement, "Resource") or [resource.logical_id])
+                rest = {key: value for key, value in statement.items() if key not in SAID}
+                more = [f"{path} {text}" for path, text in flat(rest) if rest]
+                deny = [effect for effect in find(statement, "Effect") if effect != "Allow"]
+                rows.add((who + through, on, ", ".join([*deny, *find(statement, "Action"), *more])))
+        return rows
+
+
+def _label(resource: Resource) -> str:
+    """An endpoint has its service beside it."""
+    service = find(resource.told, "ServiceName") if resource.type == ENDPOINT else []
+    return f"{resource.logical_id} ({', '.join(service)})" if service else resource.logical_id
+
+
+def _priority(told: dict[str, str]) -> int:
+    return int(told["Priority"])
+
+
+def _address(listener: Resource) -> str:
+    return ":".join([*find(listener.told, "LoadBalancerArn"), *find(listener.told, "Port")])
+
+
+def _statements(told: Any) -> Iterator[Any]:
+    if isinstance(told, dict):
+        yield from told.get("Statement", [])
+        for value in told.values():
+            yield from _statements(value)
+    elif isinstance(told, list):
+        for value in told:
+            yield from _statements(value)
