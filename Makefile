@@ -100,7 +100,7 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
 .PHONY: security
-security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute what the templates open (WRITE=1: into README.md and docs/security/ too)
+security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute what the templates open (WRITE=1: into README.md and docs/ too)
 	@$(PY) -m tools.security $(if $(WRITE),--write)
 
 .PHONY: rehearse $(FOLDERS:%=cdk-%)

@@ -1,10 +1,15 @@
-"""The parts of a README.md that commands write: what stands between <!-- name --> and <!-- /name -->."""
+"""The parts of a page that commands write: what stands between <!-- name --> and <!-- /name -->."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Which page holds which part.
-PAGES = {"cost": ROOT / "README.md", "security": ROOT / "README.md", "bench": ROOT / "bench/README.md"}
+PAGES = {
+    "cost": ROOT / "README.md",
+    "flows": ROOT / "README.md",
+    "security": ROOT / "docs/security.md",
+    "bench": ROOT / "bench/README.md",
+}
 
 
 def _split(name: str) -> tuple[str, str, str]:

@@ -1,9 +1,8 @@
-"""What the templates open, for a security reviewer: docs/security/ has all of it, README.md the short table.
+"""What the templates open, for a security reviewer: docs/security.md has the short tables, docs/security/ all values.
 
     python -m tools.security [--write]
 
-README.md and the head of docs/security/FOLDER.txt: who reaches whom, who may call which route, who may do what.
-The rest of that file: every value that is not harmless. FOLDER.switches.txt: the lines that the other settings change.
+docs/security/FOLDER.txt has every value that is told, FOLDER.switches.txt the lines that other settings change.
 """
 
 import argparse
@@ -73,13 +72,13 @@ def _aligned(rows: list[Row]) -> list[str]:
 
 
 def full(document: dict[str, Any]) -> list[str]:
-    """The short table, and every value that is told."""
-    return [*short(document), "", *(row for resource in read(document) for row in resource.rows())]
+    """Every value that is told."""
+    return [row for resource in read(document) for row in resource.rows()]
 
 
 def changes(document: dict[str, Any], default: dict[str, Any]) -> list[str]:
-    """The lines that a variant has more and less than the default."""
-    before, after = full(default), full(document)
+    """The lines of both tables that a variant has less and more than the default."""
+    before, after = ([*short(each), *full(each)] for each in (default, document))
     gone = [f"- {line}" for line in before if line not in after]
     return [*gone, *(f"+ {line}" for line in after if line not in before)]
 
@@ -93,22 +92,25 @@ def pages(variants: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[Path, str
     return {path: "\n".join(lines).rstrip() + "\n" for path, lines in texts.items()}
 
 
-def first_page() -> str:
-    parts = [line for folder in FOLDERS for line in ["", f"# {folder}", *short(local(folder))]]
-    return "```\n" + "\n".join(parts[1:]) + "\n```\n"
+def parts() -> dict[str, str]:
+    """The tables in README.md and docs/security.md."""
+    texts = {"flows": "", "security": ""}
+    for folder in FOLDERS:
+        lines = short(local(folder))
+        texts["flows"] += "\n".join(["", folder, *lines[: lines.index("")], ""])
+        texts["security"] += "\n".join(["", folder, "", *lines, ""])
+    return {name: f"```{text}```\n" for name, text in texts.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools.security", description="Say what the templates open.")
-    parser.add_argument(
-        "--write", action="store_true", help="also write it into README.md and docs/security/"
-    )
+    parser.add_argument("--write", action="store_true", help="also write it into README.md and docs/")
     arguments = parser.parse_args()
     try:
-        print(first_page(), end="")
+        print(parts()["security"], end="")
         if arguments.write:
-            readme.write("security", first_page())
-            DOCS.mkdir(parents=True, exist_ok=True)
+            for name, text in parts().items():
+                readme.write(name, text)
             for path, text in pages(switched()).items():
                 path.write_text(text)
     except TemplateError as error:
