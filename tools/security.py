@@ -71,6 +71,11 @@ def _aligned(rows: list[Row]) -> list[str]:
     return [f"{row[0]:{first}}  {row[1]:{second}}  {row[2]}" for row in rows]
 
 
+def _rows(document: dict[str, Any]) -> list[str]:
+    """The short table with no columns, whose widths would change every line."""
+    return ["  ".join(row) for rows in tables(document).values() for row in sorted(rows)]
+
+
 def full(document: dict[str, Any]) -> list[str]:
     """Every value that is told."""
     return [row for resource in read(document) for row in resource.rows()]
@@ -78,7 +83,7 @@ def full(document: dict[str, Any]) -> list[str]:
 
 def changes(document: dict[str, Any], default: dict[str, Any]) -> list[str]:
     """The lines of both tables that a variant has less and more than the default."""
-    before, after = ([*short(each), *full(each)] for each in (default, document))
+    before, after = ([*_rows(each), *full(each)] for each in (default, document))
     gone = [f"- {line}" for line in before if line not in after]
     return [*gone, *(f"+ {line}" for line in after if line not in before)]
 
