@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from local.access_log import REQUEST_ID, access_log, context
 from local.authorization import jwt_filters, jwt_route
 from local.http_api import Cors, HttpApi, Route, Throttle
 from local.integration import Integration
@@ -24,24 +25,6 @@ MAX_PAYLOAD_BYTES = 10 * 1024 * 1024
 MAX_HEADERS_KB = 10
 # An NLB forgets an idle flow after that many seconds; backends keep theirs longer.
 NLB_IDLE_SECONDS = 350
-# $context variable → what Envoy knows of it.
-CONTEXT = {
-    "$context.requestTimeEpoch": "%START_TIME(%s%3f)%",
-    "$context.requestId": "%REQ(X-REQUEST-ID)%",
-    "$context.routeKey": "%ROUTE_NAME%",
-    "$context.status": "%RESPONSE_CODE%",
-    "$context.responseLatency": "%DURATION%",
-    "$context.integrationLatency": "%RESPONSE_DURATION%",
-    "$context.integration.status": "%CEL(response.code_details == 'via_upstream' ? response.code : '-')%",
-    "$context.integrationErrorMessage": "%RESPONSE_FLAGS_LONG%",
-    "$context.authorizer.error": "%CEL(response.code_details.startsWith('jwt_authn_')"
-    " || response.code_details.startsWith('rbac_') ? response.code_details : '-')%",
-    "$context.identity.sourceIp": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    **{
-        f"$context.authorizer.claims.{claim}": f"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:{claim})%"
-        for claim in ("sub", "client_id")
-    },
-}
 # The gateway's own answers: Envoy's status → (the gateway's status, its message). An integration that cannot be
 # reached or does not answer in time is a 503. The bodies of 413 and 431 are not documented.
 LOCAL_REPLIES = {
@@ -81,13 +64,6 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
             ],
         },
     }
-
-
-def context(variable: str, where: str) -> str:
-    """Envoy's word for a $context variable."""
-    if variable not in CONTEXT:
-        raise TemplateError(f"{where}: {variable} is not known here, known: {', '.join(CONTEXT)}")
-    return CONTEXT[variable]
 
 
 def token_bucket(throttle: Throttle) -> Json:
@@ -130,6 +106,7 @@ def _connection_manager(api: HttpApi, jwks: str) -> Json:
     config = {
         "@type": f"{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http_api",
+        "codec_type": "HTTP1",  # else a client could speak HTTP/2 in the clear, as it never can on AWS
         # Every client is an outside one: its x-request-id is replaced, its x-envoy-* headers are dropped.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
@@ -138,9 +115,9 @@ def _connection_manager(api: HttpApi, jwks: str) -> Json:
         "max_request_headers_kb": MAX_HEADERS_KB,
         "server_header_transformation": "PASS_THROUGH",
         "http_filters": [*_filters(api, jwks), _filter("router", suppress_envoy_headers=True)],
-        "route_config": {"virtual_hosts": [_virtual_host(api)], "validate_clusters": False},
-        "local_reply_config": {"mappers": [*_unauthorized_audience(), *map(_reply_mapper, LOCAL_REPLIES)]},
-        "access_log": [_access_log(api)],
+        "route_config": _route_config(api),
+        "local_reply_config": {"mappers": [*_unauthorized(), *map(_reply_mapper, LOCAL_REPLIES)]},
+        "access_log": [access_log(api.access_log)],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
@@ -163,18 +140,30 @@ def _filters(api: HttpApi, jwks: str) -> list[Json]:
     ]
 
 
-def _virtual_host(api: HttpApi) -> Json:
-    # A full match goes before a path parameter, and a request that no route matches gets a 404, never a 405.
-    routes = sorted(api.routes, key=lambda route: ["{" in part for part in route.path.split("/")])
+def _route_config(api: HttpApi) -> Json:
+    """Any other Host is a 404, so that no web page in this machine's browser reaches the API by DNS rebinding."""
     # There is no $default route, so the log has no route key for it.
     not_found = {"name": "-", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    return {
+        "virtual_hosts": [
+            _virtual_host(api, not_found),
+            {"name": "*", "domains": ["*"], "routes": [not_found]},
+        ],
+        "validate_clusters": False,
+        "ignore_port_in_host_matching": True,
+        # Every answer carries the request id; the header is spelled in lower case by API Gateway too.
+        "response_headers_to_add": [_header("apigw-requestid", REQUEST_ID)],
+        "response_headers_to_remove": ["x-envoy-upstream-service-time"],
+    }
+
+
+def _virtual_host(api: HttpApi, not_found: Json) -> Json:
+    # A full match goes before a path parameter, and a request that no route matches gets a 404, never a 405.
+    routes = sorted(api.routes, key=lambda route: ["{" in part for part in route.path.split("/")])
     host: Json = {
         "name": "http-api",
-        "domains": ["*"],
+        "domains": ["127.0.0.1", "localhost", "[::1]"],
         "routes": [*map(_route, routes), not_found],
-        # Every answer carries the request id; the header is spelled in lower case by API Gateway too.
-        "response_headers_to_add": [_header("apigw-requestid", CONTEXT["$context.requestId"])],
-        "response_headers_to_remove": ["x-envoy-upstream-service-time"],
     }
     if api.cors:
         host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors_policy(api.cors)}
@@ -271,29 +260,14 @@ def _mapper(condition: Json, status: int, message: str) -> Json:
     }
 
 
-def _unauthorized_audience() -> list[Json]:
-    """A token for another audience is a 401 of the gateway, while Envoy's policy can only say 403."""
+def _unauthorized() -> list[Json]:
+    """A token that is wrong is a 401 of the gateway, while Envoy's policies can only say 403."""
     denied = {
-        "name": "audience",
+        "name": "any policy but that of the scopes",
         "typed_config": {
             "@type": f"{TYPE}.access_loggers.filters.cel.v3.ExpressionFilter",
-            "expression": "response.code_details.contains('[audience]')",
+            "expression": "response.code_details.startsWith('rbac_') && !response.code_details.contains('[scope]')",
         },
     }
     mapper = _mapper({"extension_filter": denied}, *LOCAL_REPLIES[401])
     return [{**mapper, "headers_to_add": [_header("www-authenticate", 'Bearer error="invalid_token"')]}]
-
-
-def _access_log(api: HttpApi) -> Json:
-    # Every value is a string, and a missing one a dash: so Envoy prints what two operators make, here an empty second one.
-    fields = {
-        field: f"{context(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
-        for field, variable in api.access_log.items()
-    }
-    return {
-        "name": "envoy.access_loggers.stdout",
-        "typed_config": {
-            "@type": f"{TYPE}.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": fields},
-        },
-    }

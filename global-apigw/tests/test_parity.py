@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import socket
+from socket import create_connection, socket
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -260,6 +260,23 @@ ROWS = [
         lambda api: UNAUTHORIZED(api.ask_with(api.token(exp=int(time.time()) - 300)))),
     Row("a token that is not yet valid is a 401", "documented", "http-api-jwt-authorizer",
         lambda api: UNAUTHORIZED(api.ask_with(api.token(nbf=int(time.time()) + 300)))),
+    Row("a token from the future is a 401", "documented", "http-api-jwt-authorizer",
+        lambda api: UNAUTHORIZED(a := api.ask_with(api.token(iat=int(time.time()) + 300))) and "www-authenticate" in a.headers),
+    Row("a token without iat passes", "assumed", "http-api-jwt-authorizer", lambda api: api.ask_with(api.token(iat=None)).status == 200),
+    Row("a token that does not name its key is a 401", "documented", "http-api-jwt-authorizer",
+        lambda api: UNAUTHORIZED(api.ask_with(jwt.encode(claims(api), api.key.read_text(), algorithm="RS256")))),
+    Row("a token without its scheme passes", "documented", "http-api-jwt-authorizer",
+        lambda api: seen(api.ask("/token", headers=[("Authorization", api.token())]), "x-auth-subject") == ["ann"]),
+    Row("a token without its scheme is verified too", "documented", "http-api-jwt-authorizer",
+        lambda api: UNAUTHORIZED(api.ask("/token", headers=[("Authorization", tampered(api.token()))]))),
+    Row("anything else beside scheme and token is a 401", "documented", "http-api-jwt-authorizer",
+        lambda api: all(UNAUTHORIZED(api.ask("/token", headers=[("Authorization", text.format(api.token()))]))
+                        for text in ("Basic x, Bearer {}", "x Bearer {}", "xBearer {}", "Bearer {},x", "Bearer {} x", "Bearer Bearer {}", "{} x"))),
+    Row("the scheme in lower case is a 401", "assumed", "http-api-jwt-authorizer",
+        lambda api: UNAUTHORIZED(api.ask("/token", headers=[("Authorization", f"bearer {api.token()}")]))),
+    Row("two Authorization headers are a 401, whatever their order", "assumed", "http-api-jwt-authorizer",
+        lambda api: all(UNAUTHORIZED(api.ask("/token", headers=[("Authorization", text.format(api.token())) for text in order]))
+                        for order in (["Bearer {}", "Bearer {}"], ["Bearer {}", "Basic eA=="], ["Basic eA==", "Bearer {}"], ["{}", "{}"]))),
     Row("a token without expiry is a 401", "assumed", "http-api-jwt-authorizer",
         lambda api: UNAUTHORIZED(api.ask_with(api.token(exp=None)))),
     Row("algorithm none is a 401", "documented", "http-api-jwt-authorizer",
@@ -298,6 +315,11 @@ def throttled(burst: list[Answer]) -> bool:
     )
 
 
+def claims(api: Api) -> dict[str, Any]:
+    """The claims of a good token."""
+    return dict(jwt.decode(api.token(), options={"verify_signature": False}))
+
+
 def tampered(token: str) -> str:
     """The same signature over another subject."""
     head, payload, signature = token.split(".")
@@ -310,7 +332,7 @@ def re_signed(api: Api) -> str:
     """A good token's claims, signed by somebody else's key under the same key id."""
     other = api.key.with_name("other.pem")
     write_keys(other, other.with_suffix(".json"))
-    return make_token(other, jwt.decode(api.token(), options={"verify_signature": False}))
+    return make_token(other, claims(api))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.behaviour)
@@ -319,6 +341,35 @@ def test_the_local_api_answers_as_api_gateway_does(api: Api, row: Row) -> None:
     assert row.check(api), (
         f"{row.evidence}: docs.aws.amazon.com/apigateway/latest/developerguide/{row.page}.html"
     )
+
+
+def raw(api: Api, request: str) -> str:
+    """The status line of the answer, whatever the bytes of the request are."""
+    with create_connection(("127.0.0.1", api.port), timeout=BOUND_SECONDS) as client:
+        client.sendall(request.encode())
+        return client.recv(1000).decode().partition("\r\n")[0]
+
+
+HOSTS = [("127.0.0.1", 200), ("127.0.0.1:{}", 200), ("localhost:{}", 200), ("[::1]:{}", 200), ("evil.example.com", 404),
+         ("evil.example.com:{}", 404), ("localhost.evil.example.com", 404), ("127.0.0.1.evil.example.com:{}", 404), ("", 404)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS)
+def test_no_web_page_reaches_the_api_by_a_name_of_its_own(api: Api, host: str, status: int) -> None:
+    for line in (
+        f"GET /echo HTTP/1.1\r\nHost: {host.format(api.port)}",
+        f"GET http://{host.format(api.port)}/echo HTTP/1.1\r\nHost: localhost",
+    ):
+        if host or "http:" not in line:
+            assert raw(api, f"{line}\r\nConnection: close\r\n\r\n").split()[1] == str(status)
+
+
+def test_there_is_no_http_2_in_the_clear(api: Api) -> None:
+    assert raw(api, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == "HTTP/1.1 400 Bad Request"
+    upgrade = (
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    )
+    assert raw(api, f"GET /echo HTTP/1.1\r\nHost: localhost\r\n{upgrade}") == "HTTP/1.1 200 OK"
 
 
 def logged(api: Api, answer: Answer) -> dict[str, Any]:
