@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from math import ceil
 from typing import Any
 
 import pytest
@@ -143,6 +144,30 @@ def test_connections_outlive_the_health_of_their_target(templates: dict[str, Tem
         unhealthy = "target_health_state.unhealthy"
         assert attributes[f"{unhealthy}.connection_termination.enabled"] == "false"
         assert int(attributes[f"{unhealthy}.draining_interval_seconds"]) >= max(DRAIN.values())
+
+
+@pytest.mark.parametrize("registry", ["services.toml", "examples/secured.toml"])
+def test_what_the_throttles_let_through_saturates_no_partition_of_the_table(registry: str) -> None:
+    # A bucket is full, and refilled, in the worst second of a route.
+    text = (ROOT / "global-apigw" / registry).read_text()
+    default = (parsed := tomllib.loads(text))["api"]["throttle"]
+    throttles = {each["key"]: each.get("throttle", default) for each in parsed["services"]["todo"]["routes"]}
+    requests = {key: throttle["rate"] + throttle["burst"] for key, throttle in throttles.items()}
+    contract = OPENAPI["ec2-provider"]
+    [limit] = [
+        each["schema"] for each in contract["paths"]["/todo"]["get"]["parameters"] if each["name"] == "limit"
+    ]
+    # At most 4 bytes a character in UTF-8; the names of the attributes, an id and a token count too.
+    data = contract["components"]["schemas"]["NewTodo"]["properties"]["data"]["maxLength"]
+    item = 4 * data + len("id" + "data" + "token") + 8 + 16
+    # Consistent reads take a unit for 4 KB, writes for 1 KB; a scan ends with the item that exceeds 1 MB.
+    page, get, create = (
+        ceil(size / 4096) for size in (min(limit["maximum"] * item, 2**20 + item), item, 4 * item)
+    )
+    reads = requests["GET /todo"] * page + requests["GET /todo/{todoId}"] * get
+    assert reads <= 3000 and requests["POST /todo"] * create <= 1000, (reads, page, get, create)
+    assert f"{page} read units" in text and f"{reads:,} of the 3,000" in text
+    assert ceil(limit["default"] * item / 4096) < page / 3  # of a page whose size nobody asked for
 
 
 def test_the_gateway_and_its_providers_share_two_zones(templates: dict[str, Template]) -> None:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-MAX_PAGES = 50
+MAX_PAGES = 3  # fewer than the burst of the route's throttle
 
 
 class StepFailed(Exception):

@@ -93,11 +93,17 @@ def test_pages_hold_every_todo_once(client: ContractClient) -> None:
     assert [len(page) for page in found] == [5, 5, 5, 5, 3]
     assert sorted(todo["id"] for page in found for todo in page) == sorted(made)
     assert client.get("/todo?limit=23&cursor=ZmZmZmZmZmY").get_json() == []
+    [default] = [
+        each["schema"]["default"]
+        for each in OPENAPI["paths"]["/todo"]["get"]["parameters"]
+        if each["name"] == "limit"
+    ]
+    assert [len(page) for page in pages(client)] == [default, 23 - default]
 
 
 def test_pages_hold_every_todo_once_across_the_scan_limit_of_1_mb(client: ContractClient) -> None:
     made = {client.post("/todo", json={"data": "🎈" * 4096}).get_json()["id"] for _ in range(130)}
-    found = pages(client)
+    found = pages(client, "/todo?limit=100")
     assert len(found[0]) < 100
     assert sorted(todo["id"] for page in found for todo in page) == sorted(made)
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 MAX_BODY = 64 * 1024  # bytes; MAX_DATA characters fit, however they are escaped
 MAX_DATA = 4096  # characters
-MAX_LIMIT = 100
+LIMIT, MAX_LIMIT = 20, 100  # todos a page
 ID = re.compile(r"[0-9a-f]{8}")
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
@@ -66,7 +66,7 @@ def read_page(request: Request) -> tuple[int, str | None]:
             raise BadRequest(f"unknown parameter {name!r}: expected limit or cursor")
         if len(values) > 1:
             raise BadRequest(f"{name} must be given once")
-    limit = request.args.get("limit", str(MAX_LIMIT))
+    limit = request.args.get("limit", str(LIMIT))
     if not re.fullmatch(r"[1-9][0-9]?|100", limit):
         raise BadRequest(f"limit must be a whole number from 1 to {MAX_LIMIT}")
     cursor = request.args.get("cursor")

@@ -40,7 +40,8 @@ def test_every_route_leads_to_its_service(document: dict[str, Any]) -> None:
     }
     assert {route.integration.timeout for route in routes.values()} == {10}
     assert routes["POST /todo"].throttle == Throttle(10, 20)
-    assert routes["GET /todo"].throttle == Throttle(50, 100)
+    assert routes["GET /todo"].throttle == Throttle(3, 5)
+    assert routes["GET /todo/{todoId}"].throttle == Throttle(50, 100)
 
 
 def test_fails_when_any_property_that_was_read_has_another_name(document: dict[str, Any]) -> None:

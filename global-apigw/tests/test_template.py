@@ -112,7 +112,10 @@ def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -
         {
             "StageName": "$default",
             "DefaultRouteSettings": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
-            "RouteSettings": {"POST /todo": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}},
+            "RouteSettings": {
+                "POST /todo": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20},
+                "GET /todo": {"ThrottlingRateLimit": 3, "ThrottlingBurstLimit": 5},
+            },
         },
     )
 
