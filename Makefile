@@ -37,8 +37,9 @@ smoke: ## Try each route of the API at URL (default: the local one) with curl
 
 ##@ Deploy it (README.md, "Deploy", says what to export)
 # One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each.
-as = $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
-	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root)
+as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
+	$(if $($(1)_ALARM_TOPIC_ARN),ALARM_TOPIC_ARN=$($(1)_ALARM_TOPIC_ARN)) \
+	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root))
 NEEDED := $(foreach team,ECS EC2 GATEWAY,$(team)_ACCOUNT $(team)_PROFILE)
 
 .PHONY: deploy-ecs
@@ -57,9 +58,12 @@ deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the prov
 .PHONY: deploy
 deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	$(call all_are_set,$(NEEDED))
+	$(if $(ALARM_TOPIC_ARN),$(error ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with \
+		ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in README.md))
+	@$(PYTHON) tools/service_names.py
 	@$(MAKE) --silent -C ecs-provider preflight $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider preflight $(call as,EC2)
-	@$(MAKE) --silent -C global-apigw preflight $(call as,GATEWAY)
+	@$(MAKE) --silent -C global-apigw preflight $(call as,GATEWAY) UNKNOWN="DOGNAME_SERVICE_NAME TODO_SERVICE_NAME"
 	@$(MAKE) --silent deploy-ecs
 	@$(MAKE) --silent deploy-ec2
 	@$(MAKE) --silent deploy-gateway

@@ -14,7 +14,7 @@ $(CDK): package-lock.json $(VENV)/installed
 	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
 	@npm ci --silent && touch $@
 
-# $(call guard,bootstrap|deploy|destroy|diff): stops, before anything changes, at what would go wrong later.
+# $(call guard,bootstrap|preflight|deploy|destroy|diff): stops, before anything changes, at what would go wrong later.
 guard = @$(AS) $(PY) guard.py $(1) $(APPROVAL)
 
 ##@ Deploy (README.md says which variables to export)
@@ -47,15 +47,19 @@ destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 	@$(MAKE) --silent $(CDK)
 	@# A stack is deleted by its name and account: what else is in the templates does not matter, so the last ones do.
 	@grep -qs '"aws://$(AWS_ACCOUNT)/$(AWS_REGION)"' cdk.out/manifest.json || { mkdir -p .local && \
-		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) \
+		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) AZ_IDS=$(AZ_IDS) SERVICES= \
 		CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py; }
 	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 
-# The folder's own account and settings, checked without changing anything.
+# All that a deploy checks, but for the variables in UNKNOWN: another deploy yields them, later.
 .PHONY: preflight
 preflight: $(VENV)/installed
-	$(call guard,bootstrap)
+	$(call guard,preflight)$(if $(UNKNOWN), $(UNKNOWN))
+
+# All that a deploy downloads, so that it runs before anybody has credentials.
+.PHONY: install
+install: $(VENV)/installed $(CDK)
 
 .PHONY: before-deploy before-diff before-synth
 before-deploy:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from infra.connections import check_connections
 from infra.guards import Checks
+from infra.quota import check_quota
 from infra.settings import Setting, Settings, load_settings
 from infra.tables import check_table, report_left_table
 
 STACK = "ec2-provider"
 CHECKS: Checks = {
-    "deploy": [check_table],
+    "deploy": [check_table, check_quota],
     "failed": [report_left_table],
     "destroy": [check_connections],
 }

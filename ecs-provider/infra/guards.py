@@ -29,9 +29,10 @@ def check_terminal(verb: str, approval: str) -> None:
     """The CDK CLI asks before it broadens permissions or destroys; without a terminal nobody can answer."""
     if approval not in ("never", "broadening", "any-change"):
         raise GuardError(f"APPROVAL is {approval!r}, expected broadening, any-change or never")
-    if verb in ("deploy", "destroy") and approval != "never" and not sys.stdin.isatty():
+    asks = {"preflight": "deploy", "deploy": "deploy", "destroy": "destroy"}.get(verb)
+    if asks and approval != "never" and not sys.stdin.isatty():
         raise GuardError(
-            f"there is no terminal to ask for approval; to {verb} without being asked: make {verb} APPROVAL=never"
+            f"there is no terminal to ask for approval; to {asks} without being asked: make {asks} APPROVAL=never"
         )
 
 
@@ -84,6 +85,25 @@ def check_zones(session: boto3.Session, settings: Settings, stack: str) -> None:
             f"{stack} was first deployed to {zones}, now {','.join(settings.zone_ids)} is asked for: the new subnets would "
             f"claim the addresses of the old ones and the deploy would fail; keep AZ_IDS={zones}"
         )
+
+
+def check_bootstrap(session: boto3.Session, settings: Settings, stack: str) -> None:
+    """The CDK CLI deploys with the roles and the bucket that its bootstrap left; its version is where the CLI looks, too."""
+    ssm = session.client("ssm", region_name=settings.region)
+    try:
+        ssm.get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    except ssm.exceptions.ParameterNotFound:
+        raise GuardError(
+            f"account {settings.account} is not bootstrapped in {settings.region}, so the CDK CLI cannot deploy to it; "
+            f"once, with administrator rights: make -C {stack} bootstrap"
+        ) from None
+    except ClientError as error:
+        print_unknown("the version of the bootstrap stack", error)
+
+
+def print_unknown(what: str, error: Exception) -> None:
+    """Not to be allowed to read something stops no deploy."""
+    print(f"not checked: {what}, which could not be read: {error}")
 
 
 def stack_resources(session: boto3.Session, settings: Settings, stack: str, type: str) -> list[str]:

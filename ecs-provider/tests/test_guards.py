@@ -9,11 +9,19 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
 from infra.connections import check_connections
-from infra.guards import GuardError, check_account, check_terminal, check_zones, open_session, stack_resources
+from infra.guards import (
+    GuardError,
+    check_account,
+    check_bootstrap,
+    check_terminal,
+    check_zones,
+    open_session,
+    stack_resources,
+)
 from infra.settings import Settings, load_settings
 
 FOLDER = Path(__file__).parent.parent
@@ -88,10 +96,41 @@ def test_fails_when_there_is_no_such_profile(monkeypatch: pytest.MonkeyPatch) ->
         open_session(settings())
 
 
-@pytest.mark.parametrize(("verb", "approval"), [("deploy", "broadening"), ("destroy", "any-change")])
-def test_fails_when_nobody_can_be_asked(verb: str, approval: str) -> None:
-    with pytest.raises(GuardError, match=f"no terminal to ask for approval.*make {verb} APPROVAL=never"):
+@pytest.mark.parametrize(
+    ("verb", "approval", "asks"),
+    [
+        ("deploy", "broadening", "deploy"),
+        ("preflight", "broadening", "deploy"),
+        ("destroy", "any-change", "destroy"),
+    ],
+)
+def test_fails_when_nobody_can_be_asked(verb: str, approval: str, asks: str) -> None:
+    with pytest.raises(GuardError, match=f"no terminal to ask for approval.*make {asks} APPROVAL=never"):
         check_terminal(verb, approval)
+
+
+def test_fails_when_the_account_is_not_bootstrapped(session: boto3.Session) -> None:
+    with pytest.raises(
+        GuardError, match="123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"
+    ):
+        check_bootstrap(session, settings(), "a-stack")
+    ssm = session.client("ssm", region_name="us-west-2")
+    ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="28", Type="String")
+    check_bootstrap(session, settings(), "a-stack")
+
+
+def test_a_bootstrap_that_may_not_be_read_stops_nobody(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameter")
+
+    ssm = session.client("ssm", region_name="us-west-2")
+    monkeypatch.setattr(ssm, "get_parameter", refuse)
+    monkeypatch.setattr(session, "client", lambda *_, **__: ssm)
+    check_bootstrap(session, settings(), "a-stack")
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("not checked: the version of the bootstrap stack, which could not be read: ")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infra.settings import ZONE_IDS, Setting, SettingsError, load_settings
+from infra.settings import ZONE_IDS, ZONES_WITHOUT_VPC_LINKS, Setting, SettingsError, load_settings
 
 COMMON = {"AWS_ACCOUNT": "222222222222", "AWS_REGION": "us-west-2"}
 
@@ -43,6 +43,12 @@ def test_fails_when_anything_is_missing_and_names_all_of_it() -> None:
         ("AZ_IDS", "usw2-az1", "AZ_IDS is 'usw2-az1', expected something like usw2-az1,usw2-az2"),
         ("AZ_IDS", "us-west-2a,us-west-2b", "AZ_IDS is 'us-west-2a,us-west-2b'"),
         ("AZ_IDS", "usw2-az1,usw2-az1", "AZ_IDS names usw2-az1 twice"),
+        (
+            "ALARM_TOPIC_ARN",
+            "arn:aws:sns:us-east-1:222222222222:alarms",
+            "ALARM_TOPIC_ARN is a topic in us-east-1, AWS_REGION is us-west-2: CloudWatch sends alarms only to topics of "
+            "their own region; name a topic in us-west-2",
+        ),
     ],
 )
 def test_fails_when_a_value_is_malformed(name: str, value: str, message: str) -> None:
@@ -60,3 +66,20 @@ def test_every_known_region_has_two_zones_of_its_own() -> None:
         assert all(re.fullmatch(rf"{prefix}-az[1-6]", zone) for zone in zones), region
         assert load_settings({**COMMON, "AWS_REGION": region}).zone_ids == zones
         assert len(set(zones)) == 2
+
+
+@pytest.mark.parametrize("zone", sorted(ZONES_WITHOUT_VPC_LINKS))
+def test_fails_when_a_zone_has_no_vpc_links(zone: str) -> None:
+    # The gateway would roll back at its VPC link, after both providers were deployed. Every folder refuses it.
+    other = f"{zone.partition('-')[0]}-az9"
+    with pytest.raises(SettingsError) as error:
+        load_settings({**COMMON, "AZ_IDS": f"{other},{zone}"})
+    assert str(error.value) == (
+        f"error: no HTTP API can reach zone {zone}, which has no VPC links, and all three folders use the same zones; "
+        "choose two others of the region: AZ_IDS=<id>,<id>"
+    )
+
+
+def test_an_alarm_topic_may_be_another_account_s() -> None:
+    topic = "arn:aws:sns:us-west-2:999999999999:alarms"
+    assert load_settings({**COMMON, "ALARM_TOPIC_ARN": topic}).alarm_topic_arn == topic

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# Zones by id, because names differ between accounts; each pair supports HTTP API VPC links.
-# Source: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vpc-links.html
+# Zones by id, because names differ between accounts.
 ZONE_IDS = {
     "ap-northeast-1": ("apne1-az1", "apne1-az2"),
     "ap-northeast-2": ("apne2-az1", "apne2-az2"),
@@ -23,13 +22,18 @@ ZONE_IDS = {
     "eu-north-1": ("eun1-az1", "eun1-az2"),
     "eu-west-1": ("euw1-az1", "euw1-az2"),
     "eu-west-2": ("euw2-az1", "euw2-az2"),
-    "eu-west-3": ("euw3-az1", "euw3-az2"),
+    "eu-west-3": ("euw3-az1", "euw3-az3"),
     "sa-east-1": ("sae1-az1", "sae1-az3"),
     "us-east-1": ("use1-az1", "use1-az2"),
     "us-east-2": ("use2-az1", "use2-az2"),
     "us-west-1": ("usw1-az1", "usw1-az3"),
     "us-west-2": ("usw2-az1", "usw2-az2"),
 }
+# An HTTP API has no VPC link in these, and all three folders share their zones. Source: the zones that are missing in
+# the table of docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vpc-links.html, for the regions that it has.
+ZONES_WITHOUT_VPC_LINKS = frozenset(
+    ("ape1-az1", "apne1-az3", "apne2-az4", "cac1-az4", "euw3-az2", "use1-az3", "usw1-az2")
+)
 ZONE_IDS_PATTERN = r"[a-z]+\d-az\d+,[a-z]+\d-az\d+"
 
 
@@ -84,7 +88,27 @@ def load_settings(environ: Mapping[str, str], **own: Setting) -> Settings:
             problems.append(f"{name} is {value!r}, expected something like {setting.example}")
         else:
             values[name] = value
-    region, chosen = values.get("AWS_REGION", ""), values.pop("AZ_IDS", "")
+    region = values.get("AWS_REGION", "")
+    zone_ids, wrong = _zones(region, values.pop("AZ_IDS", ""))
+    problems += wrong
+    topic_region = values.get("ALARM_TOPIC_ARN", "").split(":")[3:4]
+    if region and topic_region and topic_region != [region]:
+        problems.append(f"ALARM_TOPIC_ARN is a topic in {topic_region[0]}, AWS_REGION is {region}: CloudWatch sends alarms "
+                        f"only to topics of their own region; name a topic in {region}")  # fmt: skip
+    if problems:
+        raise SettingsError("\n".join(f"error: {problem}" for problem in problems))
+    return Settings(
+        account=values.pop("AWS_ACCOUNT"),
+        region=values.pop("AWS_REGION"),
+        zone_ids=zone_ids,
+        alarm_topic_arn=values.pop("ALARM_TOPIC_ARN"),
+        values=MappingProxyType(values),
+    )
+
+
+def _zones(region: str, chosen: str) -> tuple[tuple[str, str], list[str]]:
+    """The two zone ids, and what is wrong with them."""
+    problems = []
     first, _, second = chosen.partition(",")
     if region and not chosen and region not in ZONE_IDS:
         problems.append(f"AZ_IDS is missing: no zones are known for {region}; choose two of `aws ec2 "
@@ -92,12 +116,8 @@ def load_settings(environ: Mapping[str, str], **own: Setting) -> Settings:
                         f"AZ_IDS={COMMON['AZ_IDS'].example}")  # fmt: skip
     if chosen and first == second:
         problems.append(f"AZ_IDS names {first} twice, expected two different zones")
-    if problems:
-        raise SettingsError("\n".join(f"error: {problem}" for problem in problems))
-    return Settings(
-        account=values.pop("AWS_ACCOUNT"),
-        region=values.pop("AWS_REGION"),
-        zone_ids=(first, second) if chosen else ZONE_IDS[region],
-        alarm_topic_arn=values.pop("ALARM_TOPIC_ARN"),
-        values=MappingProxyType(values),
-    )
+    zones = (first, second) if chosen else ZONE_IDS.get(region, ("", ""))
+    if unlinked := [zone for zone in zones if zone in ZONES_WITHOUT_VPC_LINKS]:
+        problems.append(f"no HTTP API can reach zone {' or '.join(unlinked)}, which has no VPC links, and all three folders "
+                        "use the same zones; choose two others of the region: AZ_IDS=<id>,<id>")  # fmt: skip
+    return zones, problems

@@ -34,9 +34,13 @@ def read_registry(environ: Mapping[str, str]) -> Registry:
         raise SettingsError(f"error: {path} has mistakes\n{problems}") from None
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """`values` holds SERVICES and each service's endpoint service name; SettingsError lists all that is wrong."""
-    names = {service.endpoint_service: SERVICE_NAME for service in read_registry(environ).services}
+def read_settings(environ: Mapping[str, str], *unknown: str) -> Settings:
+    """`values` holds SERVICES and each service's endpoint service name; SettingsError lists all that is wrong.
+
+    Names in the variables `unknown` are those that the providers' next deploys yield.
+    """
+    variables = {service.endpoint_service for service in read_registry(environ).services}
+    names = dict.fromkeys(sorted(variables - {*unknown}), SERVICE_NAME)
     return load_settings(environ, SERVICES=Setting(".+", "services.toml", default=DEFAULT_REGISTRY), **names)
 
 

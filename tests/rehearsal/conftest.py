@@ -1,5 +1,6 @@
 """One server with three bootstrapped accounts for all tests; the deployed state is made by the first that needs it."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from .world import EC2, ECS, FOLDER, GATEWAY, Checkout, World
+from .world import EC2, ECS, FOLDER, GATEWAY, Checkout, Shell, World
 
 
 @dataclass
@@ -75,3 +76,15 @@ def service_names(checkout: Checkout) -> dict[str, str]:
         "DOGNAME_SERVICE_NAME": checkout.outputs(ECS)["ecsvpcendpointservicename"],
         "TODO_SERVICE_NAME": checkout.outputs(EC2)["ec2vpceendpointservicename"],
     }
+
+
+def refusal(world: World, checkout: Checkout, command: str, environ: Shell, folder: str = ".") -> str:
+    """What the command says before it ends with an error and without a change."""
+    since, docker = world.mark(), checkout.docker.read_text()
+    done = checkout.run(command, environ, folder)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    assert world.writes(since) == []
+    assert checkout.docker.read_text() == docker
+    # make names the target that failed; all else comes from us.
+    return re.sub(r"^make(\[\d\])?: .*\n", "", done.stderr, flags=re.MULTILINE)

@@ -1,29 +1,15 @@
 """What somebody gets wrong before a deploy: one sentence, and nothing changed in any account."""
 
-import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import service_names
-from .world import EC2, ECS, GATEWAY, STRANGER, Checkout, Shell, World
+from .conftest import refusal, service_names
+from .world import EC2, ECS, GATEWAY, STRANGER, WRONG, Checkout, World
 
 pytestmark = pytest.mark.slow
-WRONG = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
-
-
-def refusal(world: World, checkout: Checkout, command: str, environ: Shell, folder: str = ".") -> str:
-    """What the command says before it ends with an error and without a change."""
-    since, docker = world.mark(), checkout.docker.read_text()
-    done = checkout.run(command, environ, folder)
-    assert done.returncode != 0, done.stdout
-    assert "Traceback" not in done.stderr
-    assert world.writes(since) == []
-    assert checkout.docker.read_text() == docker
-    # make names the target that failed; all else comes from us.
-    return re.sub(r"^make(\[\d\])?: .*\n", "", done.stderr, flags=re.MULTILINE)
 
 
 def test_fails_when_the_keys_are_another_account_s(world: World, fresh: Checkout) -> None:

@@ -13,9 +13,10 @@ from tests.conftest import FOLDERS
 from .world import Checkout, exported, shell
 
 STEPS = """\
-dogs: .venv/bin/python guard.py bootstrap broadening
-todo: .venv/bin/python guard.py bootstrap broadening
-platform: .venv/bin/python guard.py bootstrap broadening
+python3 tools/service_names.py
+dogs: .venv/bin/python guard.py preflight broadening
+todo: .venv/bin/python guard.py preflight broadening
+platform: .venv/bin/python guard.py preflight broadening DOGNAME_SERVICE_NAME TODO_SERVICE_NAME
 dogs: .venv/bin/python guard.py deploy broadening
 dogs: .venv/bin/python guard.py push broadening
 pushed=$(dogs: .venv/bin/python -m infra.repository --region us-west-2 has --tag TAG) && \\
