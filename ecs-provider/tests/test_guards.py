@@ -111,7 +111,7 @@ def test_fails_when_nobody_can_be_asked(verb: str, approval: str, asks: str) -> 
 
 def test_fails_when_the_account_is_not_bootstrapped(session: boto3.Session) -> None:
     with pytest.raises(
-        GuardError, match="123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"
+        GuardError, match=r"123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"
     ):
         check_bootstrap(session, settings(), "a-stack")
     ssm = session.client("ssm", region_name="us-west-2")
