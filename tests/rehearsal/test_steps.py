@@ -13,7 +13,7 @@ from tests.conftest import FOLDERS
 from .world import Checkout, exported, shell
 
 STEPS = """\
-python3 tools/service_names.py
+PYTHON tools/service_names.py
 dogs: .venv/bin/python guard.py preflight broadening
 todo: .venv/bin/python guard.py preflight broadening
 platform: .venv/bin/python guard.py preflight broadening DOGNAME_SERVICE_NAME TODO_SERVICE_NAME
