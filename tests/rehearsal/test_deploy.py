@@ -168,6 +168,15 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
     check_routes(world, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
 
 
+def test_a_fresh_clone_destroys_in_a_region_whose_zones_are_not_known(world: World, fresh: Checkout) -> None:
+    # The template is synthesized anew for that, and whatever the registry says does not matter to it.
+    environ = {"AWS_REGION": "ap-northeast-3", "AZ_IDS": "apne3-az1,apne3-az2", "SERVICES": "gone.toml"}
+    done = fresh.run("make -C global-apigw destroy", world.shell(GATEWAY, **environ))
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((fresh.root / "global-apigw/cdk.out/manifest.json").read_text())
+    assert manifest["artifacts"]["global-apigw"]["environment"] == f"aws://{GATEWAY}/ap-northeast-3"
+
+
 def test_fails_when_a_template_has_a_type_that_nothing_binds(world: World) -> None:
     template = json.dumps({"Resources": {"X": {"Type": "AWS::Wrong::Thing"}}})
     with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::Wrong::Thing\]"):

@@ -2,10 +2,23 @@
 
 import pytest
 
-from .conftest import refusal
+from .conftest import refusal, service_names
 from .world import EC2, ECS, GATEWAY, STRANGER, WRONG, Checkout, World
 
 pytestmark = pytest.mark.slow
+
+
+def allow_vcpus(world: World, value: float) -> None:
+    quotas = world.client(EC2, "service-quotas")
+    quotas.request_service_quota_increase(ServiceCode="ec2", QuotaCode="L-1216C47A", DesiredValue=value)
+
+
+@pytest.fixture(autouse=True)
+def enough_vcpus(world: World) -> None:
+    """Or ec2-provider's instances, when they are there, would be the first mistake."""
+    allow_vcpus(world, 8)
+
+
 NOT_BOOTSTRAPPED = (
     "error: account 444444444444 is not bootstrapped in us-west-2, so the CDK CLI cannot deploy to it; once, with "
     "administrator rights: make -C {} bootstrap\n"
@@ -103,7 +116,7 @@ def test_fails_when_a_name_is_exported_that_the_deploys_before_it_would_tell(
 def test_fails_when_an_exported_name_is_not_that_of_the_last_deploy(
     world: World, providers: Checkout, names: dict[str, str]
 ) -> None:
-    todo = names["TODO_SERVICE_NAME"]
+    todo = service_names(providers)["TODO_SERVICE_NAME"]
     said = (
         f"error: TODO_SERVICE_NAME is {WRONG}, but the last deploy of ec2-provider from here left {todo} in "
         "ec2-provider/.outputs/ec2-provider.json; unset TODO_SERVICE_NAME to use that, or remove the file if ec2-provider has "
@@ -119,6 +132,7 @@ def test_fails_when_an_exported_name_is_not_that_of_the_last_deploy(
 def test_fails_when_a_roll_exceeds_the_quota_of_vcpus(
     world: World, providers: Checkout, names: dict[str, str]
 ) -> None:
+    allow_vcpus(world, 5)  # as in a new account
     request = (
         "aws service-quotas request-service-quota-increase --region us-west-2 --service-code ec2 --quota-code L-1216C47A "
         "--desired-value 8"
