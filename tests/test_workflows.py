@@ -1,8 +1,10 @@
 """CI knows every folder: a list that names them by hand must not forget one."""
 
 import re
+import subprocess
 import tomllib
 
+import pytest
 import yaml
 
 from tests.conftest import FOLDERS, ROOT
@@ -37,6 +39,37 @@ def test_a_deploy_by_hand_takes_every_setting_of_every_folder() -> None:
     settings |= {service["endpoint_service"] for service in registry}
     assert settings - {"BUNDLE", "SERVICE_NAME"} <= job["env"].keys()
     assert {"TABLE_NAME", "SERVICES", "ALARM_TOPIC_ARN", "AWS_ACCOUNT"} <= settings
+
+
+def test_every_action_is_pinned_by_commit() -> None:
+    # A tag can be moved to other code, which would run with the credentials of a deploy.
+    for path in WORKFLOWS.glob("*.yml"):
+        for used in re.findall(r"uses: (.+)", path.read_text()):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), f"{path.name}: {used}"
+
+
+def test_a_deploy_by_hand_downloads_all_that_it_runs_before_it_has_credentials() -> None:
+    [job] = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"].values()
+    steps = [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
+    assert steps[-3:] == [
+        'make -C "$FOLDER" install',
+        "aws-actions/configure-aws-credentials",
+        'make -C "$FOLDER" deploy',
+    ]
+
+
+def test_a_deploy_by_hand_has_time_and_credentials_for_the_longest_roll() -> None:
+    [job] = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"].values()
+    [credentials] = [step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
+    assert job["timeout-minutes"] >= 120
+    assert credentials["role-duration-seconds"] >= 60 * job["timeout-minutes"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_npm_runs_no_code_of_a_package_that_it_installs(folder: str) -> None:
+    npm = ROOT / folder / ".venv/bin/npm"
+    asked = [npm, "config", "get", "ignore-scripts", "--userconfig", "/dev/null"]
+    assert subprocess.check_output(asked, cwd=ROOT / folder, text=True) == "true\n"
 
 
 def test_every_folder_has_an_owner() -> None:
