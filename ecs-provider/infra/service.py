@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -35,6 +36,7 @@ class DogNames(Construct):
                 operating_system_family=ecs.OperatingSystemFamily.LINUX,
             ),
         )
+        _trust_own_account(task)
         task.add_container(
             "dog-names",
             image=ecs.ContainerImage.from_ecr_repository(repository, image_tag),
@@ -97,4 +99,17 @@ class DogNames(Construct):
     def _log_group(self) -> logs.LogGroup:
         return logs.LogGroup(
             self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+
+
+def _trust_own_account(task: ecs.FargateTaskDefinition) -> None:
+    """ECS may use both roles for tasks of this account alone.
+
+    Sources: AmazonECS, task-iam-roles.html, and AWS's own example for both roles and for Lambda: aws/agent-toolkit-for-aws,
+    processing-s3-uploads-with-step-functions/references/iam-roles.md.
+    """
+    for role in (task.task_role, task.obtain_execution_role()):
+        cast(iam.CfnRole, role.node.default_child).add_property_override(
+            "AssumeRolePolicyDocument.Statement.0.Condition",
+            {"StringEquals": {"aws:SourceAccount": Stack.of(task).account}},
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Validations
+from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -17,7 +17,11 @@ class AddressLookup(Construct):
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        # For functions of this account alone, as in AWS's own example: aws/agent-toolkit-for-aws,
+        # processing-s3-uploads-with-step-functions/references/iam-roles.md.
+        own = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        trusted = iam.ServicePrincipal("lambda.amazonaws.com", conditions=own)
+        self.role = iam.Role(self, "Role", assumed_by=trusted)
         self.role.add_to_policy(
             iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"])
         )
