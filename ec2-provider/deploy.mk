@@ -57,9 +57,8 @@ destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 preflight: $(VENV)/installed
 	$(call guard,preflight)$(if $(UNKNOWN), $(UNKNOWN))
 
-# All that a deploy downloads, so that it runs before anybody has credentials.
 .PHONY: install
-install: $(VENV)/installed $(CDK)
+install: $(VENV)/installed $(CDK) ## Download all that a deploy needs, while there are no credentials
 
 .PHONY: before-deploy before-diff before-synth
 before-deploy:

@@ -1,5 +1,6 @@
 """Docs are code: every command, target, variable, link and figure in a README is held against the tree."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -8,7 +9,11 @@ import pytest
 
 from tests.conftest import FOLDERS, ROOT
 
-READMES = [ROOT / "README.md", *(ROOT / folder / "README.md" for folder in (*FOLDERS, "bench"))]
+READMES = [
+    ROOT / "README.md",
+    *(ROOT / folder / "README.md" for folder in (*FOLDERS, "bench")),
+    *(ROOT / "docs").glob("*.md"),
+]
 
 
 def targets(folder: Path) -> set[str]:
@@ -46,7 +51,7 @@ def test_every_variable_is_read_somewhere(readme: Path) -> None:
     sources = "\n".join(
         path.read_text()
         for path in ROOT.rglob("*")
-        if (path.suffix in (".py", ".mk", ".go", ".toml", ".sh") or path.name == "Makefile")
+        if (path.suffix in (".py", ".mk", ".go", ".toml", ".sh", ".yml") or path.name == "Makefile")
         and not {".venv", "tests", ".local", "node_modules"} & set(path.relative_to(ROOT).parts)
     )
     for name in set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z_]+)", readme.read_text())) - {"CATS_SERVICE_NAME"}:
@@ -74,3 +79,13 @@ def test_the_port_table_has_the_defaults_of_the_makefile() -> None:
     assert len(rows) == 4
     for port, name in rows:
         assert f"{name} ?= {port}\n" in makefile
+
+
+def test_a_shared_topic_takes_the_alarms_of_all_three_accounts_and_nothing_else() -> None:
+    [block] = re.findall(r"```json\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.DOTALL)
+    policy = json.loads(block)
+    accounts = ("111111111111", "222222222222", "333333333333")
+    assert (policy["Principal"], policy["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert policy["Condition"] == {
+        "ArnLike": {"aws:SourceArn": [f"arn:aws:cloudwatch:us-west-2:{each}:alarm:*" for each in accounts]}
+    }

@@ -99,7 +99,7 @@ def test_fails_when_all_in_one_go_has_one_alarm_topic(world: World, fresh: Check
     assert refusal(world, fresh, "make deploy", environ).endswith(
         "*** ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with "
         "ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in "
-        "README.md.  Stop.\n"
+        "docs/deploy.md.  Stop.\n"
     )
 
 
