@@ -39,14 +39,16 @@ def read_settings(environ: Mapping[str, str], *unknown: str) -> Settings:
 
     Names in the variables `unknown` are those that the providers' next deploys yield.
     """
-    variables = {service.endpoint_service for service in read_registry(environ).services}
-    names = dict.fromkeys(sorted(variables - {*unknown}), SERVICE_NAME)
+    variables = [service.endpoint_service for service in read_registry(environ).services]
+    names = {variable: SERVICE_NAME for variable in variables if variable not in unknown}
     return load_settings(environ, SERVICES=Setting(".+", "services.toml", default=DEFAULT_REGISTRY), **names)
 
 
 def _check_registry(session: boto3.Session, settings: Settings, stack: str) -> None:
     registry = read_registry(settings.values)
-    names = {entry.endpoint_service: settings[entry.endpoint_service] for entry in registry.services}
+    variables = [service.endpoint_service for service in registry.services]
+    # A preflight does not know them all.
+    names = {variable: settings[variable] for variable in variables if variable in settings.values}
     check_region(settings, names)
     check_services(session, settings, names)
     check_issuer(registry)
