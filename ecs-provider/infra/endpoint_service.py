@@ -73,7 +73,9 @@ class EndpointService(Construct):
             ),
         )
         # A target that drains fails its health checks on purpose; requests on its connections are still answered.
-        self.target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
+        self.target_group.set_attribute(
+            "target_health_state.unhealthy.connection_termination.enabled", "false"
+        )
         self.target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]
