@@ -35,7 +35,7 @@ token: $(UV) ## Print a token for the local API, for a registry that asks for on
 smoke: ## Try each route of the API at URL (default: the local one) with curl
 	@$(PYTHON) tools/smoke.py $(URL)
 
-##@ Deploy it (README.md, "Deploy", says what to export)
+##@ Deploy it (docs/deploy.md says what to export)
 # One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each.
 as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
 	$(if $($(1)_ALARM_TOPIC_ARN),ALARM_TOPIC_ARN=$($(1)_ALARM_TOPIC_ARN)) \
@@ -120,7 +120,7 @@ check: lint test test-image rehearse ## Run all that CI runs: lint, test, the im
 
 ##@ Measure it
 .PHONY: cost
-cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into README.md too)
+cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into docs/cost.md too)
 	@$(PY) -m tools.cost $(if $(WRITE),--write)
 
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.

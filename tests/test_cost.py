@@ -1,4 +1,4 @@
-"""The idle cost: computed from the templates, in README.md as `make cost` prints it, and within its goals."""
+"""The idle cost: computed from the templates, in docs/cost.md as `make cost` prints it, and within its goals."""
 
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ def report() -> tuple[str, bool]:
     return cost.report()
 
 
-def test_the_readme_says_what_make_cost_prints(report: tuple[str, bool]) -> None:
+def test_the_page_says_what_make_cost_prints(report: tuple[str, bool]) -> None:
     assert readme.read("cost") == report[0], "run: make cost WRITE=1"
 
 

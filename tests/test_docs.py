@@ -1,21 +1,25 @@
-"""Docs are code: every command, target, variable, link and figure in a README is held against the tree."""
+"""Docs are code: every command, target, variable, link, path and figure in a document is held against the tree."""
 
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FOLDERS, ROOT
 
-READMES = [
+PAGES = [
     ROOT / "README.md",
-    *(ROOT / folder / "README.md" for folder in (*FOLDERS, "bench")),
-    *(ROOT / "docs").glob("*.md"),
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / folder / "README.md" for folder in (*FOLDERS, "bench", "tests/rehearsal")),
 ]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+@cache
 def targets(folder: Path) -> set[str]:
     """The targets that `make help` shows in a folder."""
     shown = subprocess.run(
@@ -25,37 +29,77 @@ def targets(folder: Path) -> set[str]:
 
 
 def code(text: str) -> str:
-    """What a README says in code: blocks and spans."""
+    """What a page says in code: blocks and spans."""
     return "\n".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_make_command_is_a_target_with_a_help_text(readme: Path) -> None:
-    commands = re.findall(r"\bmake (?:-C ([\w-]+) )?([a-z][\w-]*)", code(readme.read_text()))
-    assert commands
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_make_command_is_a_target_with_a_help_text(page: Path) -> None:
+    commands = re.findall(r"\bmake (?:-C ([\w-]+) )?([a-z][\w-]*)", code(page.read_text()))
+    assert commands or page.name == "decisions.md"
     for folder, target in commands:
-        places = [ROOT / folder] if folder else [readme.parent, ROOT]
+        places = [ROOT / folder] if folder else [page.parent, ROOT]
         assert any(target in targets(place) for place in places if (place / "Makefile").exists()), (
             f"make {target}"
         )
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_link_leads_to_a_file(readme: Path) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", readme.read_text()):
-        assert link.startswith("https://") or (readme.parent / link).exists(), link
+@every_page
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not link.startswith("https://"):
+            path, _, anchor = link.partition("#")
+            to = page.parent / path if path else page
+            assert to.exists(), link
+            assert not anchor or anchor in anchors(to), link
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_variable_is_read_somewhere(readme: Path) -> None:
-    sources = "\n".join(
+@every_page
+def test_every_path_from_the_root_is_there(page: Path) -> None:
+    top = "|".join(("FOLDER", *FOLDERS, "tests", "tools", "docs", ".github"))
+    for path in re.findall(rf"`((?:{top})/[\w./-]+)`", page.read_text()):
+        for folder in FOLDERS if path.startswith("FOLDER") else ("",):
+            to = path.replace("FOLDER", folder)
+            assert (ROOT / to).exists() or (page.parent / to).exists(), path
+
+
+@cache
+def sources() -> str:
+    """All that could read a variable."""
+    made = {".venv", "tests", ".local", "node_modules"}
+    kinds = (".py", ".mk", ".go", ".toml", ".sh", ".yml")
+    return "\n".join(
         path.read_text()
         for path in ROOT.rglob("*")
-        if (path.suffix in (".py", ".mk", ".go", ".toml", ".sh", ".yml") or path.name == "Makefile")
-        and not {".venv", "tests", ".local", "node_modules"} & set(path.relative_to(ROOT).parts)
+        if (path.suffix in kinds or path.name == "Makefile") and not made & {*path.relative_to(ROOT).parts}
     )
-    for name in set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z_]+)", readme.read_text())) - {"CATS_SERVICE_NAME"}:
-        assert name in sources, name
+
+
+@every_page
+def test_every_variable_is_read_somewhere(page: Path) -> None:
+    for name in set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z_]+)", page.read_text())):
+        # An example, and statuses of CloudFormation.
+        assert name in sources() or name == "CATS_SERVICE_NAME" or name.endswith("_FAILED"), name
+
+
+def test_a_change_needs_as_many_files_as_its_heading_says_and_no_more_than_the_goal() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    lists = re.findall(r"^### (.+): (\d) files?\n\n((?:\d\. .+\n(?:   .+\n)*)+)", text, re.MULTILINE)
+    goals = {
+        "A setting of a stack": 4,
+        "A field of a todo": 5,
+        "A type of resource in the gateway": 4,
+        "A further service": 1,
+    }
+    for change, files, steps in lists:
+        assert len(re.findall(r"^\d\. ", steps, re.MULTILINE)) == int(files) <= goals.pop(change, 9), change
+    assert not goals
 
 
 def test_the_scheduled_request_goes_through_an_open_route_often_enough() -> None:
@@ -69,13 +113,18 @@ def test_the_scheduled_request_goes_through_an_open_route_often_enough() -> None
 
 
 def test_the_budgets_of_the_first_page_hold() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
     assert len(targets(ROOT)) <= 22
+
+
+def test_the_first_page_leads_to_every_document() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
+    assert {str(page.relative_to(ROOT)) for page in PAGES[1:]} <= {*links}
 
 
 def test_the_port_table_has_the_defaults_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` ", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` ", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert len(rows) == 4
     for port, name in rows:
         assert f"{name} ?= {port}\n" in makefile

@@ -87,7 +87,7 @@ def table(columns: dict[str, Amounts]) -> str:
 
 
 def report() -> tuple[str, bool]:
-    """What README.md says, and whether the goals are met."""
+    """What docs/cost.md says, and whether the goals are met."""
     redundant, ours = sample("redundant"), merged(map(account, ACCOUNTS))
     share, (adds, watching) = 100 * total(ours) / total(redundant), one_more_service()
     text = table(
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="tools.cost", description="Compute the idle cost from the templates."
     )
-    parser.add_argument("--write", action="store_true", help="also write it into README.md")
+    parser.add_argument("--write", action="store_true", help="also write it into docs/cost.md")
     arguments = parser.parse_args()
     try:
         text, met = report()

@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Which page holds which part.
 PAGES = {
-    "cost": ROOT / "README.md",
+    "cost": ROOT / "docs/cost.md",
     "flows": ROOT / "README.md",
     "security": ROOT / "docs/security.md",
     "bench": ROOT / "bench/README.md",
