@@ -24,7 +24,7 @@ TWINS = {
 SETTINGS = ("pyproject.toml", "cdk.json", ".npmrc", ".cfnlintrc", "tests/nag.py")
 COPIES = [
     *(tuple(f"{folder}/{file}" for folder in folders) for file, folders in TWINS.items()),
-    ("global-apigw/local/template.py", "ec2-provider/local/template.py", "tools/template.py"),
+    ("global-apigw/local/template.py", "tools/template.py"),
 ]
 
 

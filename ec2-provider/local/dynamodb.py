@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -19,21 +20,32 @@ import boto3
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
 
-from local.template import Template, TemplateError
-
 STOP = {signal.SIGINT, signal.SIGTERM}
 
 
-def table_definition(template: Template) -> dict[str, Any]:
-    """What CreateTable takes, besides the name; TemplateError for a property that is not known here."""
-    tables = template.of_type("AWS::DynamoDB::Table")
+# How AWS keeps the table; nothing here depends on it.
+KEEPING = {
+    "DeletionProtectionEnabled",
+    "PointInTimeRecoverySpecification",
+    "SSESpecification",
+    "TableName",
+    "Tags",
+}
+NEEDED = {"AttributeDefinitions", "BillingMode", "KeySchema"}
+
+
+def table_definition(template: Path) -> dict[str, Any]:
+    """What CreateTable takes, besides the name; ValueError for a property that is not known here."""
+    resources = json.loads(template.read_text())["Resources"]
+    tables = [name for name, body in resources.items() if body["Type"] == "AWS::DynamoDB::Table"]
     if len(tables) != 1:
-        raise TemplateError(f"expected one AWS::DynamoDB::Table in the template, found {len(tables)}")
-    with template.read(tables[0]) as properties:
-        # How AWS keeps the table; nothing here depends on it.
-        properties.ignore("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification")
-        properties.ignore("TableName", "Tags")
-        return {name: properties.take(name) for name in ("AttributeDefinitions", "BillingMode", "KeySchema")}
+        raise ValueError(f"expected one AWS::DynamoDB::Table in the template, found {len(tables)}")
+    properties = resources[tables[0]]["Properties"]
+    if wrong := (properties.keys() - KEEPING) ^ NEEDED:
+        raise ValueError(
+            f"{tables[0]} (AWS::DynamoDB::Table): unknown or missing: {', '.join(sorted(wrong))}"
+        )
+    return {name: properties[name] for name in NEEDED}
 
 
 def serve(listener: socket.socket, moto: Any) -> None:
@@ -59,9 +71,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     try:
-        definition = table_definition(Template.load(args.template))
+        definition = table_definition(args.template)
         listener = socket.create_server(("127.0.0.1", args.port))
-    except TemplateError as error:
+    except ValueError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(

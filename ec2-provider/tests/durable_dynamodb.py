@@ -18,7 +18,6 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from local.dynamodb import serve, table_definition
-from local.template import Template
 
 CREDENTIAL = "AWS4-HMAC-SHA256 Credential=local/20261122/us-west-2/dynamodb/aws4_request"
 
@@ -30,7 +29,7 @@ def call(moto: Any, action: str, body: bytes) -> None:
 
 def main(template: str, port: str, journal: str) -> None:
     moto, puts = create_backend_app("dynamodb"), os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    definition = {"TableName": "todo", **table_definition(Template.load(Path(template)))}
+    definition = {"TableName": "todo", **table_definition(Path(template))}
     call(moto, "CreateTable", json.dumps(definition).encode())
     for body in Path(journal).read_bytes().splitlines():
         call(moto, "PutItem", body)

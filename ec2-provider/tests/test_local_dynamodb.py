@@ -12,7 +12,6 @@ import boto3
 import pytest
 
 from local.dynamodb import main, table_definition
-from local.template import Template, TemplateError
 from tests.conftest import FOLDER
 
 TABLE = {
@@ -55,14 +54,14 @@ def test_serves_the_templates_table_until_sigterm(tmp_path: Path) -> None:
 
 def test_fails_when_a_property_is_unknown(tmp_path: Path) -> None:
     path = template(tmp_path, {**TABLE, "Sparkles": True})
-    with pytest.raises(TemplateError, match=r"Table0 .*Sparkles"):
-        table_definition(Template.load(path))
+    with pytest.raises(ValueError, match=r"Table0 .*Sparkles"):
+        table_definition(path)
 
 
 @pytest.mark.parametrize("tables", [[], [TABLE, TABLE]])
 def test_fails_when_the_table_is_not_one(tmp_path: Path, tables: list[dict[str, Any]]) -> None:
-    with pytest.raises(TemplateError, match=f"found {len(tables)}"):
-        table_definition(Template.load(template(tmp_path, *tables)))
+    with pytest.raises(ValueError, match=f"found {len(tables)}"):
+        table_definition(template(tmp_path, *tables))
 
 
 def test_fails_when_the_port_is_busy(tmp_path: Path) -> None:

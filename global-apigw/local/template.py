@@ -27,16 +27,10 @@ class Target:
 
 
 class Properties:
-    """The properties of one resource, or of a table inside one, taken one by one; close() refuses the rest.
+    """The properties of one resource, or of a table inside one, taken one by one; close() refuses the rest."""
 
-    `reads` collects the path of every property that was looked for and found.
-    """
-
-    def __init__(
-        self, where: str, values: dict[str, Any], reads: list[tuple[str, ...]], path: tuple[str, ...]
-    ) -> None:
-        self.where, self._values, self._reads, self._path = where, dict(values), reads, path
-        self._keys_are_data = False
+    def __init__(self, where: str, values: dict[str, Any]) -> None:
+        self.where, self._values = where, dict(values)
 
     def __enter__(self) -> Properties:
         return self
@@ -46,10 +40,8 @@ class Properties:
             self.close()
 
     def take(self, name: str, default: Any = _REQUIRED) -> Any:
-        """The value of `name`, which is then read; TemplateError when it is missing and has no default."""
+        """The value of `name`; TemplateError when it is missing and has no default."""
         if name in self._values:
-            if not self._keys_are_data:
-                self._reads.append((*self._path, name))
             return self._values.pop(name)
         if default is _REQUIRED:
             raise TemplateError(f"{self.where}: property {name} is missing")
@@ -75,11 +67,10 @@ class Properties:
     def _table(self, value: Any, *path: str) -> Properties:
         if not isinstance(value, dict):
             raise TemplateError(f"{self.where}: {'.'.join(path)} is {value!r}, expected a table")
-        return Properties(f"{self.where} {'.'.join(path)}", value, self._reads, (*self._path, *path))
+        return Properties(f"{self.where} {'.'.join(path)}", value)
 
     def names(self) -> list[str]:
-        """The keys of a table whose keys are data, not names of properties: they are not recorded in `reads`."""
-        self._keys_are_data = True
+        """The keys of a table whose keys are data, not names of properties."""
         return list(self._values)
 
     def ignore(self, *names: str) -> None:
@@ -103,13 +94,12 @@ class Resource:
 
 
 class Template:
-    """A synthesized template; `reads` lists (logical id, path…) of every property that was taken."""
+    """A synthesized template."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         if "Transform" in document:
             raise TemplateError("Transform: it could add any resource, and is not known to this reader")
         self.outputs: dict[str, Any] = document.get("Outputs", {})
-        self.reads: list[tuple[str, ...]] = []
         self._resources = {
             logical_id: Resource(
                 logical_id, body["Type"], body.get("Properties", {}), tuple(body.get("DependsOn", ()))
@@ -129,8 +119,7 @@ class Template:
 
     def read(self, resource: Resource) -> Properties:
         """The resource's properties, to be taken one by one."""
-        where = f"{resource.logical_id} ({resource.type})"
-        return Properties(where, resource.properties, self.reads, (resource.logical_id,))
+        return Properties(f"{resource.logical_id} ({resource.type})", resource.properties)
 
     def target(self, value: Any) -> Target:
         """What `value`, a Ref, a Fn::GetAtt or a Fn::Select from one, points at."""

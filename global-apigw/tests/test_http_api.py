@@ -1,13 +1,13 @@
 """The reader takes every property it needs from the template, and refuses what it does not know."""
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from local.envoy import translate
 from local.http_api import HttpApi, Throttle, read_http_api
-from local.template import Template, TemplateError
+from local.template import Properties, Template, TemplateError
 from tests.conftest import DOGS, TODO
 
 ENDPOINTS = {DOGS: ("127.0.0.1", 1), TODO: ("127.0.0.1", 2)}
@@ -44,10 +44,39 @@ def test_every_route_leads_to_its_service(document: dict[str, Any]) -> None:
     assert routes["GET /todo/{todoId}"].throttle == Throttle(50, 100)
 
 
-def test_fails_when_any_property_that_was_read_has_another_name(document: dict[str, Any]) -> None:
-    template = Template(document)
-    read_http_api(template)
-    paths = sorted(set(template.reads))
+class Recorder(Properties):
+    """Notes the logical id and the path of every property that is taken; keys that are data are none."""
+
+    taken: ClassVar[set[tuple[str, ...]]] = set()
+
+    def __init__(self, where: str, values: dict[str, Any]) -> None:
+        super().__init__(where, values)
+        self.path: tuple[str, ...] = (where.partition(" ")[0],)
+        self.keys_are_data = False
+
+    def take(self, name: str, *default: Any) -> Any:
+        if name in self._values and not self.keys_are_data:
+            self.taken.add((*self.path, name))
+        return super().take(name, *default)
+
+    def _table(self, value: Any, *path: str) -> Properties:
+        table = super()._table(value, *path)
+        assert isinstance(table, Recorder)
+        table.path = (*self.path, *path)
+        return table
+
+    def names(self) -> list[str]:
+        self.keys_are_data = True
+        return super().names()
+
+
+def test_fails_when_any_property_that_was_read_has_another_name(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("local.template.Properties", Recorder)
+        read(document)
+    paths = sorted(Recorder.taken)
     assert len(paths) > 100
     for logical_id, *path, name in paths:
         renamed = copy.deepcopy(document)
