@@ -67,7 +67,7 @@ def test_a_deploy_by_hand_has_time_and_credentials_for_the_longest_roll() -> Non
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_npm_runs_no_code_of_a_package_that_it_installs(folder: str) -> None:
-    npm = ROOT / folder / ".venv/bin/npm"
+    npm = str(ROOT / folder / ".venv/bin/npm")
     asked = [npm, "config", "get", "ignore-scripts", "--userconfig", "/dev/null"]
     assert subprocess.check_output(asked, cwd=ROOT / folder, text=True) == "true\n"
 
