@@ -200,6 +200,12 @@ def all_protocols_meet_udp(resources: Json, name: Callable[..., str]) -> None:
     resources[DOGS_GROUP]["Properties"] |= {"SecurityGroupEgress": [sent], "SecurityGroupIngress": [taken]}
 
 
+def ingress_that_a_range_reaches(resources: Json, name: Callable[..., str]) -> None:
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    ends = {"GroupId": {"Ref": NLB_GROUP}, "SourceSecurityGroupId": {"Fn::GetAtt": [DOGS_GROUP, "GroupId"]}}
+    resources["Taken"] = {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {**rule, **ends}}
+
+
 def no_egress_rule(resources: Json, name: Callable[..., str]) -> None:
     del resources[DOGS_GROUP]["Properties"]["SecurityGroupEgress"]
     for rule in [rule for rule, body in resources.items() if body["Type"] == "AWS::EC2::SecurityGroupEgress"]:
@@ -259,6 +265,7 @@ def other_names(resources: Json, name: Callable[..., str]) -> None:
 ECS = local("ecs-provider")
 DOGS, DOGS_NLB = named(ECS, "AWS::ECS::Service"), named(ECS, "AWS::ElasticLoadBalancingV2::LoadBalancer")
 PLACE = ECS["Resources"][DOGS]["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+NLB_GROUP = ECS["Resources"][DOGS_NLB]["Properties"]["SecurityGroups"][0]["Fn::GetAtt"][0]
 DOGS_GROUP = PLACE["SecurityGroups"][0]["Fn::GetAtt"][0]
 VPC = named(ECS, "AWS::EC2::VPC")
 S3 = "NetworkVpcs3950B4C5B (com.amazonaws.${AWS::Region}.s3)"
@@ -269,6 +276,7 @@ S3 = "NetworkVpcs3950B4C5B (com.amazonaws.${AWS::Region}.s3)"
     [
         (ssh_from_a_range, ("198.51.100.0/24", "22", DOGS)),
         (all_protocols_meet_udp, (DOGS, "udp 53-99", DOGS)),
+        (ingress_that_a_range_reaches, (DOGS, "443", DOGS_NLB)),
         (no_egress_rule, (DOGS, "all", S3)),
         (group_of_another_template, (DOGS_NLB, "all", "sg-0bad of another template")),
         (any_principal, ("*", "8080", DOGS_NLB)),

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from tools.resources import Resource, flat
 
-EC2, API, DNS = "AWS::EC2", "AWS::ApiGatewayV2", "AWS::Route53Resolver::FirewallRuleGroup"
-GROUP, ENDPOINT, LISTENER = (
-    f"{EC2}::SecurityGroup",
-    f"{EC2}::VPCEndpoint",
-    "AWS::ElasticLoadBalancingV2::Listener",
+API, LISTENER = "AWS::ApiGatewayV2", "AWS::ElasticLoadBalancingV2::Listener"
+GROUP, ENDPOINT, FIREWALL = (
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::VPCEndpoint",
+    "AWS::Route53Resolver::Firewall",
 )
 GROUPS, SUBNETS = ("SecurityGroups", "SecurityGroupIds"), ("Subnets", "SubnetIds", "VPCZoneIdentifier")
 NOWHERE = "255.255.255.255/32"  # what CDK writes for no egress at all
@@ -71,6 +71,8 @@ class Rule(NamedTuple):
 
 def find(told: Any, *keys: str) -> list[str]:
     """The texts below `keys`, whole references as logical ids."""
+    if isinstance(told, Resource):
+        return find(told.told, *keys)
     if isinstance(told, str):
         return [] if keys else [found[1] if (found := REFERENCE.fullmatch(told)) else told]
     if isinstance(told, list):
@@ -95,10 +97,7 @@ class Network:
 
     def _members(self) -> Iterator[Member]:
         for resource in self.resources.values():
-            launched = [
-                resource.told,
-                *(template.told for template in self.follow(resource.told, "LaunchTemplateId")),
-            ]
+            launched = [resource, *self.follow(resource, "LaunchTemplateId")]
             if subnets := find(launched, *SUBNETS):
                 yield Member(_label(resource), find(launched, *GROUPS), subnets)
 
@@ -109,15 +108,14 @@ class Network:
             inline = resource.properties.get(f"SecurityGroup{direction}", [])
             for rule in inline if resource.type == GROUP else [resource.properties]:
                 [group] = find(rule, "GroupId") or [resource.logical_id]
+                silent.discard(group)
                 ports = Ports(
                     rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535))
                 )
-                silent.discard(group)
-                for peer in find([value for key, value in rule.items() if key not in NO_PEER]):
-                    is_range = peer not in groups
-                    if peer != NOWHERE:
-                        # A rule for every protocol is for every port, whatever it says.
-                        yield Rule(group, peer, ALL if ports.protocol == "-1" else ports, is_range)
+                # A rule for every protocol is for every port, whatever it says.
+                ports = ALL if ports.protocol == "-1" else ports
+                peers = find([value for key, value in rule.items() if key not in NO_PEER])
+                yield from (Rule(group, peer, ports, peer not in groups) for peer in peers if peer != NOWHERE)
         # AWS lets a group without any egress rule send everything everywhere.
         yield from (Rule(group, "0.0.0.0/0", ALL, True) for group in silent if direction == "Egress")
 
@@ -127,63 +125,47 @@ class Network:
         return {*self._inside(), *self._outside(), *self._private_link(), *self._names(), *public}
 
     def _inside(self) -> Iterator[Row]:
-        for (sender, receiver), sent, taken in product(
-            product(self.members, repeat=2), self.egress, self.ingress
-        ):
+        for sent, taken in product(self.egress, self.ingress):
             ports = sent.ports.meet(taken.ports)
-            if ports and sent.passes(sender, receiver) and taken.passes(receiver, sender):
-                yield sender.name, str(ports), receiver.name
+            for sender, receiver in product(self.members, repeat=2):
+                if ports and sent.passes(sender, receiver) and taken.passes(receiver, sender):
+                    yield sender.name, str(ports), receiver.name
 
     def _outside(self) -> Iterator[Row]:
         """Ranges that get in, what leaves by a gateway endpoint, and what another template has to say."""
         for member in self.members:
-            gateways = list(self._gateways(member))
+            associations = self.of_type("AWS::EC2::SubnetRouteTableAssociation")
+            own = [each for each in associations if {*find(each, "SubnetId")} & {*member.subnets}]
+            tables = {*find(own, "RouteTableId")}
+            gateways = [end for end in self.of_type(ENDPOINT) if tables & {*find(end, "RouteTableIds")}]
             for rule in [rule for rule in self.ingress if rule.is_range and rule.group in member.groups]:
                 yield rule.peer, str(rule.ports), member.name
             for rule in [rule for rule in self.egress if rule.is_range and rule.group in member.groups]:
-                yield from ((member.name, str(rule.ports), gateway) for gateway in gateways)
+                yield from ((member.name, str(rule.ports), _label(gateway)) for gateway in gateways)
             for name in {*member.groups, *member.subnets} - self.resources.keys():
                 yield member.name, "all", f"{name} of another template"
 
-    def _gateways(self, member: Member) -> Iterator[str]:
-        associations = self.of_type(f"{EC2}::SubnetRouteTableAssociation")
-        own = [each for each in associations if {*find(each.told, "SubnetId")} & {*member.subnets}]
-        tables = {table for each in own for table in find(each.told, "RouteTableId")}
-        for endpoint in self.of_type(ENDPOINT):
-            if tables & {*find(endpoint.told, "RouteTableIds")}:
-                yield _label(endpoint)
-
     def _private_link(self) -> Iterator[Row]:
         """Whoever is admitted to an endpoint service reaches every listener of its load balancers."""
-        for permissions in self.of_type(f"{EC2}::VPCEndpointServicePermissions"):
-            services = [service.told for service in self.follow(permissions.told, "ServiceId")]
-            balancers = find(services, "NetworkLoadBalancerArns")
-            for principal, listener in product(
-                find(permissions.told, "AllowedPrincipals"), self.of_type(LISTENER)
-            ):
-                for balancer in {*balancers} & {*find(listener.told, "LoadBalancerArn")}:
-                    yield principal, *find(listener.told, "Port"), balancer
+        for permissions in self.of_type("AWS::EC2::VPCEndpointServicePermissions"):
+            balancers = {*find(self.follow(permissions, "ServiceId"), "NetworkLoadBalancerArns")}
+            principals = find(permissions, "AllowedPrincipals")
+            for principal, listener in product(principals, self.of_type(LISTENER)):
+                for balancer in balancers & {*find(listener, "LoadBalancerArn")}:
+                    yield principal, *find(listener, "Port"), balancer
 
     def _names(self) -> Iterator[Row]:
         """What the VPC's resolver answers for: no route and no security group stops a query."""
-        for vpc in self.of_type(f"{EC2}::VPC"):
-            used = [
-                each
-                for each in self.of_type(f"{DNS}Association")
-                if vpc.logical_id in find(each.told, "VpcId")
-            ]
-            used.sort(key=lambda each: _priority(each.properties))
-            groups = [
-                group.properties for each in used for group in self.follow(each.told, "FirewallRuleGroupId")
-            ]
-            for rule in [rule for group in groups for rule in sorted(group["FirewallRules"], key=_priority)]:
-                lists = [list_.told for list_ in self.follow(rule, "FirewallDomainListId")]
+        for vpc in self.of_type("AWS::EC2::VPC"):
+            firewalls = self.of_type(f"{FIREWALL}RuleGroupAssociation")
+            used = [each.properties for each in firewalls if vpc.logical_id in find(each, "VpcId")]
+            used.sort(key=_priority)
+            groups = [group.properties["FirewallRules"] for group in self.follow(used, "FirewallRuleGroupId")]
+            for rule in [rule for group in groups for rule in sorted(group, key=_priority)]:
+                names = find(self.follow(rule, "FirewallDomainListId"), "Domains")
                 if rule["Action"] != "BLOCK":
-                    yield from (
-                        (vpc.logical_id, "53", f"Route 53 Resolver: {name}")
-                        for name in find(lists, "Domains")
-                    )
-                elif "*" in find(lists, "Domains") and "Qtype" not in rule:
+                    yield from ((vpc.logical_id, "53", f"Route 53 Resolver: {name}") for name in names)
+                elif "*" in names and "Qtype" not in rule:
                     break
             else:
                 yield vpc.logical_id, "53", "Route 53 Resolver: *"
@@ -192,31 +174,32 @@ class Network:
         """Listener, port, target: a task, an instance, or the endpoint whose addresses a call looks up."""
         rows = set()
         for listener in self.of_type(LISTENER):
-            for group in self.follow(listener.told, "TargetGroupArn"):
+            for group in self.follow(listener, "TargetGroupArn"):
                 rows |= {(_address(listener), port, target) for target, port in self._targets(group)}
         return rows
 
     def _targets(self, group: Resource) -> Iterator[tuple[str, str]]:
         for target in group.properties.get("Targets", []):
-            calls = str([call.told for call in self.follow(target, "Id")])
+            calls = str(self.follow(target, "Id"))
             ends = [_label(end) for end in self.of_type(ENDPOINT) if f"${{{end.logical_id}}}" in calls]
             yield ", ".join(ends or find(target, "Id")), target["Port"]
         for resource in self.of_type("AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"):
-            if group.logical_id in find(resource.told, "TargetGroupArn", "TargetGroupARNs"):
-                port = find(resource.told, "ContainerPort") or find(group.told, "Port")
+            if group.logical_id in find(resource, "TargetGroupArn", "TargetGroupARNs"):
+                port = find(resource, "ContainerPort") or find(group, "Port")
                 yield resource.logical_id, port[0]
 
     def routes(self) -> set[Row]:
         """Route, who may call it, where it leads."""
-        rows: set[Row] = set()
+        rows = set()
         for route in self.of_type(f"{API}::Route"):
-            authorizers = [authorizer.told for authorizer in self.follow(route.told, "AuthorizerId")]
-            asked = [*find(route.told, "AuthorizationType"), *find(authorizers, "Issuer", "Audience")]
-            scopes = " or ".join(find(route.told, "AuthorizationScopes"))
-            integrations = [integration.told for integration in self.follow(route.told, "Target")]
-            leads = [_address(listener) for listener in self.follow(integrations, "IntegrationUri")]
-            [key] = find(route.told, "RouteKey")
-            rows.add((key, " ".join([*asked, scopes]).strip(), ", ".join(leads)))
+            asked = [
+                *find(route, "AuthorizationType"),
+                *find(self.follow(route, "AuthorizerId"), "Issuer", "Audience"),
+            ]
+            scopes = " or ".join(find(route, "AuthorizationScopes"))
+            listeners = self.follow(self.follow(route, "Target"), "IntegrationUri")
+            leads = ", ".join(map(_address, listeners))
+            rows.add((route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), leads))
         return rows
 
     def permissions(self) -> set[Row]:
@@ -225,7 +208,7 @@ class Network:
         for resource in self.resources.values():
             through = f" through {resource.logical_id}" if resource.type == ENDPOINT else ""
             for statement in _statements(resource.told):
-                who = ", ".join(find(statement, "Principal") or find(resource.told, "Roles"))
+                who = ", ".join(find(statement, "Principal") or find(resource, "Roles"))
                 on = ", ".join(find(statement, "Resource") or [resource.logical_id])
                 rest = {key: value for key, value in statement.items() if key not in SAID}
                 more = [f"{path} {text}" for path, text in flat(rest) if rest]
@@ -236,7 +219,7 @@ class Network:
 
 def _label(resource: Resource) -> str:
     """An endpoint has its service beside it."""
-    service = find(resource.told, "ServiceName") if resource.type == ENDPOINT else []
+    service = find(resource, "ServiceName") if resource.type == ENDPOINT else []
     return f"{resource.logical_id} ({', '.join(service)})" if service else resource.logical_id
 
 
@@ -245,14 +228,11 @@ def _priority(told: dict[str, str]) -> int:
 
 
 def _address(listener: Resource) -> str:
-    return ":".join([*find(listener.told, "LoadBalancerArn"), *find(listener.told, "Port")])
+    return ":".join([*find(listener, "LoadBalancerArn"), *find(listener, "Port")])
 
 
 def _statements(told: Any) -> Iterator[Any]:
     if isinstance(told, dict):
         yield from told.get("Statement", [])
-        for value in told.values():
-            yield from _statements(value)
-    elif isinstance(told, list):
-        for value in told:
-            yield from _statements(value)
+    for value in told.values() if isinstance(told, dict) else told if isinstance(told, list) else []:
+        yield from _statements(value)
