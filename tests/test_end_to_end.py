@@ -4,10 +4,14 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -47,6 +51,36 @@ def test_smoke_goes_through_every_route(running: subprocess.Popen[bytes], ports:
     shown = re.findall(r"^\$ curl -i .*", done.stdout, re.MULTILINE)
     assert len(shown) == 6
     assert done.stdout.endswith("every route answered as it should\n")
+
+
+def test_a_start_prints_no_error_and_no_warning(running: subprocess.Popen[bytes], log: Path) -> None:
+    started, ready, _ = log.read_text().partition("ready after")
+    assert ready and not re.findall(r".*(?:\berror\b|\bwarning\b|Traceback).*", started, re.IGNORECASE)
+
+
+def test_todo_is_asked_only_when_its_dynamodb_listens() -> None:
+    asked: list[float] = []
+
+    class Todo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(time.monotonic())
+            self.send_response(200)
+            self.end_headers()
+
+    ready = [sys.executable, str(ROOT / "tools/ready.py")]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Todo) as todo:
+        Thread(target=todo.serve_forever, daemon=True).start()
+        others = {**free_ports(), "TODO_PORT": str(todo.server_port)}
+        with subprocess.Popen(ready, env={**os.environ, **others}) as process:
+            time.sleep(2)
+            opened = time.monotonic()
+            with socket.create_server(("127.0.0.1", int(others["DYNAMODB_PORT"]))):
+                while not asked:
+                    assert time.monotonic() < opened + BOUND_SECONDS
+                    time.sleep(0.1)
+            process.kill()
+        todo.shutdown()
+    assert asked[0] > opened
 
 
 def test_a_request_can_be_followed_from_the_api_to_its_service(

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
+PORTS = ("API_PORT", "DOGS_PORT", "TODO_PORT", "DYNAMODB_PORT")
 GIVE_UP_SECONDS = 60
 
 
@@ -21,22 +24,28 @@ def answers(url: str, expected: tuple[int, ...]) -> bool:
         return False
 
 
+def listens(port: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(port))) == 0
+
+
 def main() -> None:
-    at = {name: f"http://127.0.0.1:{os.environ[name]}" for name in ("API_PORT", "DOGS_PORT", "TODO_PORT")}
-    url = at["API_PORT"]
-    # The services are asked themselves: before a route that wants a token, the gateway's 401 says nothing of them.
-    waiting = {
-        "dog-names": (f"{at['DOGS_PORT']}/dogs", (200,)),
-        "todo": (f"{at['TODO_PORT']}/todo", (200,)),
-        "the API": (f"{url}/dogs", (200, 401)),
+    api, dogs, todo, dynamodb = map(os.environ.__getitem__, PORTS)
+    url = f"http://127.0.0.1:{api}"
+    # In this order: todo logs an error when it is asked before its table is there. The services are asked themselves:
+    # before a route that wants a token, the gateway's 401 says nothing of them.
+    checks: dict[str, Callable[[], bool]] = {
+        "DynamoDB": lambda: listens(dynamodb),
+        "todo": lambda: answers(f"http://127.0.0.1:{todo}/todo", (200,)),
+        "dog-names": lambda: answers(f"http://127.0.0.1:{dogs}/dogs", (200,)),
+        "the API": lambda: answers(f"{url}/dogs", (200, 401)),
     }
     start = time.monotonic()
-    while waiting := {name: check for name, check in waiting.items() if not answers(*check)}:
-        if time.monotonic() - start > GIVE_UP_SECONDS:
-            sys.exit(
-                f"error: no answer from {', '.join(waiting)} within {GIVE_UP_SECONDS} s; the lines above say why"
-            )
-        time.sleep(0.2)
+    for name, check in checks.items():
+        while not check():
+            if time.monotonic() - start > GIVE_UP_SECONDS:
+                sys.exit(f"error: no answer from {name} within {GIVE_UP_SECONDS} s; the lines above say why")
+            time.sleep(0.2)
     print(f"ready after {time.monotonic() - start:.1f} s at {url}; Ctrl-C ends it. Try:", flush=True)
     print(f"  curl {url}/dogs", flush=True)
     print(f'  curl -d data="walk the dog" {url}/todo', flush=True)

@@ -16,9 +16,9 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-import boto3
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 STOP = {signal.SIGINT, signal.SIGTERM}
 
@@ -48,6 +48,17 @@ def table_definition(template: Path) -> dict[str, Any]:
     return {name: properties[name] for name in NEEDED}
 
 
+def call(moto: Any, action: str, body: bytes, region: str) -> None:
+    """Before the port is open: who connects finds what was stored by then."""
+    credential = f"AWS4-HMAC-SHA256 Credential=local/20261122/{region}/dynamodb/aws4_request"
+    headers = [("X-Amz-Target", f"DynamoDB_20120810.{action}"), ("Authorization", credential)]
+    answer, status, _ = run_wsgi_app(
+        moto, EnvironBuilder(method="POST", headers=headers, data=body).get_environ()
+    )
+    if not status.startswith("200"):
+        raise ValueError(f"{action} is refused: {b''.join(answer).decode()}")
+
+
 def serve(listener: socket.socket, moto: Any) -> None:
     lock = Lock()
 
@@ -71,7 +82,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     try:
-        definition = table_definition(args.template)
+        definition = {"TableName": args.table_name, **table_definition(args.template)}
+        moto = create_backend_app("dynamodb")
+        call(moto, "CreateTable", json.dumps(definition).encode(), args.region)
         listener = socket.create_server(("127.0.0.1", args.port))
     except ValueError as error:
         sys.exit(f"error: {error}")
@@ -80,12 +93,11 @@ def main(argv: list[str] | None = None) -> None:
             f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT"
         )
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # in every thread from here on: sigwait takes them
-    serve(listener, create_backend_app("dynamodb"))
-    url = f"http://127.0.0.1:{args.port}"
-    client = boto3.client("dynamodb", endpoint_url=url, region_name=args.region,
-                          aws_access_key_id="local", aws_secret_access_key="local")  # fmt: skip # noqa: S106 - moto takes any
-    client.create_table(TableName=args.table_name, **definition)
-    print(f"DynamoDB is ready: {url}, table {args.table_name} in {args.region}", flush=True)
+    serve(listener, moto)
+    print(
+        f"DynamoDB is ready: http://127.0.0.1:{args.port}, table {args.table_name} in {args.region}",
+        flush=True,
+    )
     signal.sigwait(STOP)
 
 

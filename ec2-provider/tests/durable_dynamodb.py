@@ -15,24 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import create_backend_app
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+from werkzeug.test import run_wsgi_app
 
-from local.dynamodb import serve, table_definition
+from local.dynamodb import call, serve, table_definition
 
-CREDENTIAL = "AWS4-HMAC-SHA256 Credential=local/20261122/us-west-2/dynamodb/aws4_request"
-
-
-def call(moto: Any, action: str, body: bytes) -> None:
-    headers = [("X-Amz-Target", f"DynamoDB_20120810.{action}"), ("Authorization", CREDENTIAL)]
-    run_wsgi_app(moto, EnvironBuilder(method="POST", headers=headers, data=body).get_environ())
+REGION = "us-west-2"
 
 
 def main(template: str, port: str, journal: str) -> None:
     moto, puts = create_backend_app("dynamodb"), os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     definition = {"TableName": "todo", **table_definition(Path(template))}
-    call(moto, "CreateTable", json.dumps(definition).encode())
+    call(moto, "CreateTable", json.dumps(definition).encode(), REGION)
     for body in Path(journal).read_bytes().splitlines():
-        call(moto, "PutItem", body)
+        call(moto, "PutItem", body, REGION)
 
     def journaled(environ: Any, start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -48,6 +48,18 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
     """
     return {
         "stats_config": {"stats_matcher": {"reject_all": True}},  # nothing here shows them
+        # Envoy warns at its start when nobody has decided on a limit.
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": f"{TYPE}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": 10_000,
+                    },
+                }
+            ]
+        },
         "static_resources": {
             "listeners": [
                 {
