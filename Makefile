@@ -1,5 +1,5 @@
 # Everything that spans the three folders. Each folder has a Makefile of its own: make -C ecs-provider help
-include ecs-provider/venv.mk
+include ecs-provider/common/environment.mk
 
 FOLDERS := ecs-provider ec2-provider global-apigw
 API_PORT ?= 8080

@@ -1,4 +1,4 @@
-"""CDK entry point of ec2-provider: turns the environment into settings and the settings into a stack."""
+"""CDK entry point of ec2-provider: environment → settings → stack, without a call to anybody."""
 
 import os
 import sys
@@ -8,18 +8,16 @@ from pathlib import Path
 import aws_cdk as cdk
 from jsii.errors import JavaScriptError
 
-from infra.settings import SettingsError
+from common.settings import SettingsError
+from infra.settings import Ec2Settings
 from infra.stack import Ec2ProviderStack
-from infra.variables import read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
     """The app, not yet synthesized; SettingsError when the environment is incomplete or the bundle is not built."""
-    settings = read_settings(environ)
-    if not Path(settings["BUNDLE"]).is_file():
-        raise SettingsError(
-            f"error: the bundle {settings['BUNDLE']} does not exist; build it with: make bundle"
-        )
+    settings = Ec2Settings.read(environ)
+    if not Path(settings.bundle).is_file():
+        raise SettingsError([f"the bundle {settings.bundle} does not exist; build it with: make bundle"])
     app = cdk.App(outdir=outdir)
     Ec2ProviderStack(app, settings=settings)
     return app

@@ -1,4 +1,4 @@
-"""CDK entry point of ecs-provider: turns the environment into settings and the settings into a stack."""
+"""CDK entry point of ecs-provider: environment → settings → stack, without a call to anybody."""
 
 import os
 import sys
@@ -7,20 +7,16 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from jsii.errors import JavaScriptError
 
-from infra.repository import why_not_pushed
-from infra.settings import SettingsError
+from common.settings import SettingsError
+from infra.settings import EcsSettings
 from infra.stack import EcsProviderStack
-from infra.variables import read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
     """The app, not yet synthesized; SettingsError when the environment is incomplete."""
-    settings = read_settings(environ)
+    settings = EcsSettings.read(environ)
     app = cdk.App(outdir=outdir)
-    stack = EcsProviderStack(app, settings=settings)
-    # Set when the CDK CLI asks: its deploy stops at an error, while its destroy goes on.
-    if "CDK_CLI_VERSION" in environ and (problem := why_not_pushed(settings)):
-        cdk.Annotations.of(stack).add_error(problem)
+    EcsProviderStack(app, settings=settings)
     return app
 
 

@@ -1,4 +1,4 @@
-"""CDK entry point of global-apigw: turns environment and registry into a stack."""
+"""CDK entry point of global-apigw: environment → settings → stack, without a call to anybody."""
 
 import os
 import sys
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from jsii.errors import JavaScriptError
 
-from infra.settings import SettingsError
+from common.settings import SettingsError
+from infra.settings import GatewaySettings
 from infra.stack import GlobalApigwStack
-from infra.variables import read_registry, read_settings
 
 
 def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
     """The app, not yet synthesized; SettingsError when the environment or the registry is incomplete."""
-    settings = read_settings(environ)
+    settings = GatewaySettings.read(environ)
     app = cdk.App(outdir=outdir)
-    GlobalApigwStack(app, settings=settings, registry=read_registry(environ))
+    GlobalApigwStack(app, settings=settings)
     return app
 
 

@@ -8,7 +8,7 @@ from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from infra.alarms import Alarms
+from common.alarms import Alarms
 
 # What the service does with its table; it is allowed nothing else.
 OPERATIONS = {

@@ -22,8 +22,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
+from common.network import Network
 from infra.database import OPERATIONS
-from infra.network import Network
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2

@@ -7,8 +7,8 @@ import re
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.guards import GuardError, print_unknown, stack_resources
-from infra.settings import Settings
+from common.checks import CheckError, print_unknown, stack_resources
+from common.settings import Settings
 
 QUOTA = "L-1216C47A"  # vCPUs of running on-demand instances of the standard families
 STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
@@ -16,7 +16,7 @@ STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
 LAUNCHED = 4
 
 
-def check_quota(session: boto3.Session, settings: Settings, stack: str) -> None:
+def check_quota(session: boto3.Session, settings: Settings) -> None:
     """CloudFormation would wait half an hour for instances that Auto Scaling cannot launch."""
     client = session.client("service-quotas", region_name=settings.region)
     try:
@@ -25,7 +25,7 @@ def check_quota(session: boto3.Session, settings: Settings, stack: str) -> None:
         print_unknown(f"the quota {QUOTA} of account {settings.account}", error)
         return
     quota, used = int(answer["Quota"]["Value"]), used_vcpus(session, settings)
-    is_first = not stack_resources(session, settings, stack, "AWS::AutoScaling::AutoScalingGroup")
+    is_first = not stack_resources(session, settings, "AWS::AutoScaling::AutoScalingGroup")
     wanted = used + LAUNCHED + (LAUNCHED if is_first else 0)
     facts = f"account {settings.account} may run {quota} vCPUs in {settings.region} (quota {QUOTA}), {used} run already"
     request = (
@@ -33,7 +33,7 @@ def check_quota(session: boto3.Session, settings: Settings, stack: str) -> None:
         f"--quota-code {QUOTA} --desired-value {wanted}"
     )
     if quota < used + LAUNCHED:
-        raise GuardError(
+        raise CheckError(
             f"{facts}, this deploy launches {LAUNCHED} more; ask for more and wait for it: {request}"
         )
     if quota < wanted:

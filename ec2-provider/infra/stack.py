@@ -8,19 +8,19 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from infra.alarms import Alarms
+from common.alarms import Alarms
+from common.endpoint_service import EndpointService
+from common.network import Network
 from infra.database import Database, add_table_alarms
-from infra.endpoint_service import EndpointService
 from infra.fleet import SSM_ENDPOINTS, Fleet, bundle_policy, table_policy
-from infra.network import Network
-from infra.settings import Settings
+from infra.settings import Ec2Settings
 from infra.tables import TAGS, adopted_tables
 
 
 class Ec2ProviderStack(Stack):
     """Two instances behind an internal NLB that the gateway's account reaches by PrivateLink."""
 
-    def __init__(self, scope: Construct, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, *, settings: Ec2Settings) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(
             scope,
@@ -30,17 +30,17 @@ class Ec2ProviderStack(Stack):
             tags=TAGS,
         )
         tables = Database(
-            self, "Database", adopted=adopted_tables(settings), ephemeral=bool(settings["EPHEMERAL"])
+            self, "Database", adopted=adopted_tables(settings), ephemeral=settings.ephemeral
         ).tables
-        bundle = s3_assets.Asset(self, "Bundle", path=settings["BUNDLE"])
+        bundle = s3_assets.Asset(self, "Bundle", path=settings.bundle)
         network = Network(
             self,
             "Network",
             zone_ids=settings.zone_ids,
             # Each costs money: see README.md, "Look inside an instance".
             interfaces=[
-                *(["logs"] if settings["INSTANCE_LOGS"] else []),
-                *(SSM_ENDPOINTS if settings["SSM"] else []),
+                *(["logs"] if settings.instance_logs else []),
+                *(SSM_ENDPOINTS if settings.ssm else []),
             ],
             gateways={
                 # A changed policy takes minutes to act, so it must not change with the bundle; the role names the object.
@@ -53,7 +53,7 @@ class Ec2ProviderStack(Stack):
             "EndpointService",
             vpc=network.vpc,
             target_type=elbv2.TargetType.INSTANCE,
-            admits=settings["API_GATEWAY_ACCOUNT_ARN"],
+            allowed_principal=settings.allowed_principal,
         )
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         alarms.healthy_targets("todo", endpoint_service.target_group)
@@ -64,9 +64,9 @@ class Ec2ProviderStack(Stack):
             network=network,
             tables=tables,
             bundle=bundle,
-            ship_logs=bool(settings["INSTANCE_LOGS"]),
+            ship_logs=settings.instance_logs,
         )
-        if settings["SSM"]:
+        if settings.ssm:
             fleet.allow_session_manager()
         endpoint_service.allow_to(fleet.security_group)
         fleet.group.attach_to_network_target_group(endpoint_service.target_group)

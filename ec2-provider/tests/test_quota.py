@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from common.checks import CheckError
+from common.settings import Settings
 from infra import quota
-from infra.guards import GuardError
-from infra.settings import Settings, load_settings
 from tests.test_template import synthesize
 
-SETTINGS: Settings = load_settings({"AWS_ACCOUNT": "333333333333", "AWS_REGION": "us-west-2"})
+SETTINGS = Settings.read({"AWS_ACCOUNT": "333333333333", "AWS_REGION": "us-west-2"}, stack="ec2-provider")
 OURS = {"InstanceType": "t4g.micro", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 1}}
 HYPER = {"InstanceType": "m5.xlarge", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}}
 OTHERS = [
@@ -50,7 +50,7 @@ class Account:
 
 
 def check(account: Account) -> None:
-    quota.check_quota(account, SETTINGS, "ec2-provider")  # type: ignore[arg-type]
+    quota.check_quota(account, SETTINGS)  # type: ignore[arg-type]
 
 
 def test_a_roll_within_the_quota_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_a_roll_within_the_quota_says_nothing(capsys: pytest.CaptureFixture[str]
 )
 def test_fails_when_a_deploy_launches_more_than_the_quota(account: Account) -> None:
     with pytest.raises(
-        GuardError, match="this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
+        CheckError, match="this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
     ):
         check(account)
 

@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
 
-from infra.guards import GuardError
+from common.checks import CheckError
+from infra.settings import STACK, Ec2Settings
 from infra.tables import TAGS, check_table, report_left_table
-from infra.variables import STACK, read_settings
 from tests.test_template import ENVIRON, synthesize
 
 OWN_TABLE = {"Fn::GetAtt": ["DatabaseTableF104A135", "Arn"]}
@@ -98,25 +98,25 @@ def deploy(session: boto3.Session, *, serves: str | None = None) -> str:
 
 
 def check(session: boto3.Session, table_name: str) -> None:
-    check_table(session, read_settings({**ENVIRON, "TABLE_NAME": table_name}), STACK)
+    check_table(session, Ec2Settings.read({**ENVIRON, "TABLE_NAME": table_name}))
 
 
 def test_fails_when_the_table_to_adopt_is_not_there(session: boto3.Session) -> None:
     with pytest.raises(
-        GuardError, match=r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
+        CheckError, match=r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
     ):
         check(session, "todo-b")
 
 
 def test_fails_when_the_table_to_adopt_has_another_key(session: boto3.Session) -> None:
     create_table(session, "todo-b", key="name")
-    with pytest.raises(GuardError, match=r"is ACTIVE and has the key .*'name'.*, expected ACTIVE and .*'id'"):
+    with pytest.raises(CheckError, match=r"is ACTIVE and has the key .*'name'.*, expected ACTIVE and .*'id'"):
         check(session, "todo-b")
 
 
 def test_fails_when_a_restored_table_is_not_kept_like_the_stack_s_own(session: boto3.Session) -> None:
     create_table(session, "todo-b", kept=False)
-    with pytest.raises(GuardError) as error:
+    with pytest.raises(CheckError) as error:
         check(session, "todo-b")
     # They are pasted at night: each must be whole.
     assert str(error.value).splitlines()[1:] == [
@@ -159,7 +159,7 @@ def test_fails_when_a_change_would_cut_the_old_instances_off_and_names_the_way(
     own = deploy(session, serves="todo-a")
     wanted = own if back else "todo-b"
     with pytest.raises(
-        GuardError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"
+        CheckError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"
     ):
         check(session, "" if back else "todo-b")
 
@@ -173,7 +173,7 @@ def test_a_failed_creation_names_the_table_that_it_left(
     own = deploy(session)
     [stack] = cloudformation_backends["123456789012"]["us-west-2"].stacks.values()
     stack.status = status
-    report_left_table(session, read_settings(ENVIRON), STACK)
+    report_left_table(session, Ec2Settings.read(ENVIRON))
     where = f"--region us-west-2 --table-name {own}"
     assert capsys.readouterr().err == says * (
         f"the creation of ec2-provider failed and left its table {own}; serve it in the next deploy: make deploy "

@@ -12,7 +12,7 @@ from aws_cdk import Stack
 from aws_cdk.assertions import Match, Template
 
 from app import build
-from infra.settings import SettingsError
+from common.settings import SettingsError
 
 FOLDER = Path(__file__).parent.parent
 ENVIRON = {

@@ -12,7 +12,8 @@ import json
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.settings import Settings
+from common.checks import CheckError
+from infra.settings import EcsSettings
 
 NAME = "dog-names"
 DAYS = 14
@@ -61,18 +62,20 @@ def has_image(session: boto3.Session, region: str, tag: str) -> bool:
     return True
 
 
-def why_not_pushed(settings: Settings) -> str | None:
-    """What to run before a deploy; None when the image is there, or when the CLI will refuse the credentials itself."""
-    session, tag = boto3.Session(), settings["IMAGE_TAG"]
+def check_image(session: boto3.Session, settings: EcsSettings) -> None:
+    """The account's repository must hold the tag; with credentials of nobody or of others, the CDK CLI refuses by itself."""
+    name = f"{NAME}:{settings.image_tag}"
     try:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
-        if identity["Account"] != settings.account or has_image(session, settings.region, tag):
-            return None
+        if identity["Account"] != settings.account or has_image(session, settings.region, settings.image_tag):
+            return
     except BotoCoreError:
-        return None
+        return
     except ClientError as error:
-        return f"ECR of account {settings.account} could not be asked for {NAME}:{tag}: {error}"
-    return f"{NAME}:{tag} is not in ECR of account {settings.account}; push it first: make push"
+        raise CheckError(
+            f"ECR of account {settings.account} could not be asked for {name}: {error}"
+        ) from None
+    raise CheckError(f"{name} is not in ECR of account {settings.account}; push it first: make push")
 
 
 def password(session: boto3.Session, region: str) -> str:

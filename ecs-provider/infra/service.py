@@ -12,8 +12,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.endpoint_service import PORT
-from infra.network import Network
+from common.endpoint_service import PORT
+from common.network import Network
 from infra.repository import NAME
 
 TASKS = 2

@@ -7,17 +7,17 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.alarms import Alarms
-from infra.endpoint_service import EndpointService
-from infra.network import Network
+from common.alarms import Alarms
+from common.endpoint_service import EndpointService
+from common.network import Network
 from infra.service import DogNames
-from infra.settings import Settings
+from infra.settings import EcsSettings
 
 
 class EcsProviderStack(Stack):
     """Two Fargate tasks behind an internal NLB that the gateway's account reaches by PrivateLink."""
 
-    def __init__(self, scope: Construct, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, *, settings: EcsSettings) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(
             scope,
@@ -38,13 +38,13 @@ class EcsProviderStack(Stack):
             interfaces=["ecr.api", "ecr.dkr", "logs"],
             gateways={"s3": [layers]},
         )
-        dog_names = DogNames(self, "DogNames", network=network, image_tag=settings["IMAGE_TAG"])
+        dog_names = DogNames(self, "DogNames", network=network, image_tag=settings.image_tag)
         endpoint_service = EndpointService(
             self,
             "EndpointService",
             vpc=network.vpc,
             target_type=elbv2.TargetType.IP,
-            admits=settings["API_GATEWAY_ACCOUNT_ARN"],
+            allowed_principal=settings.allowed_principal,
         )
         endpoint_service.allow_to(dog_names.security_group)
         dog_names.service.attach_to_network_target_group(endpoint_service.target_group)

@@ -8,11 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import app
+from common.checks import CheckError
 from infra.image import IMAGE, image_tag
-from infra.repository import NAME, ensure_repository, has_image, password, why_not_pushed
-from infra.settings import Settings
-from infra.variables import read_settings
+from infra.repository import NAME, check_image, ensure_repository, has_image, password
+from infra.settings import EcsSettings
 
 REGION = "us-west-2"
 
@@ -39,9 +38,9 @@ def push(session: boto3.Session, tag: str) -> None:
     )
 
 
-def settings(account: str = "123456789012") -> Settings:
+def settings(account: str = "123456789012") -> EcsSettings:
     arn = "arn:aws:iam::111111111111:root"
-    return read_settings({"AWS_ACCOUNT": account, "AWS_REGION": REGION, "API_GATEWAY_ACCOUNT_ARN": arn})
+    return EcsSettings.read({"AWS_ACCOUNT": account, "AWS_REGION": REGION, "API_GATEWAY_ACCOUNT_ARN": arn})
 
 
 def copy(to: Path) -> Path:
@@ -94,31 +93,17 @@ def test_the_password_is_what_docker_login_takes(session: boto3.Session) -> None
     assert password(session, REGION) == "123456789012-auth-token"
 
 
-def test_a_deploy_is_told_to_push_first(session: boto3.Session) -> None:
-    tag = settings()["IMAGE_TAG"]
-    expected = f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
-    assert why_not_pushed(settings()) == expected
+def test_fails_when_the_image_was_not_pushed(session: boto3.Session) -> None:
+    tag = settings().image_tag
+    with pytest.raises(
+        CheckError, match=f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
+    ):
+        check_image(session, settings())
     ensure_repository(session, REGION)
     push(session, tag)
-    assert why_not_pushed(settings()) is None
+    check_image(session, settings())
 
 
 def test_nothing_is_said_of_images_in_another_account(session: boto3.Session) -> None:
     # The CDK CLI refuses the credentials by itself.
-    assert why_not_pushed(settings(account="222222222222")) is None
-
-
-def test_only_the_cli_asks_for_the_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(app, "why_not_pushed", lambda _: "push it first")
-    environ = {
-        "AWS_ACCOUNT": "222222222222",
-        "AWS_REGION": REGION,
-        "API_GATEWAY_ACCOUNT_ARN": "arn:aws:iam::111111111111:root",
-    }
-    errors = []
-    for number, extra in enumerate(({}, {"CDK_CLI_VERSION": "2"})):
-        built = app.build({**environ, **extra}, outdir=str(tmp_path / str(number)))
-        errors.append(
-            [m.data for m in built.node.find_child("ecs-provider").node.metadata if m.type == "aws:cdk:error"]
-        )
-    assert errors == [[], ["push it first"]]
+    check_image(session, settings(account="222222222222"))

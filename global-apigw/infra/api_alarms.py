@@ -6,7 +6,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 
-from infra.alarms import Alarms
+from common.alarms import Alarms
 from infra.api import Api
 
 PERIOD = Duration.minutes(5)

@@ -9,7 +9,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from infra.network import Network
+from common.network import Network
 
 
 class AddressLookup(Construct):

@@ -8,11 +8,12 @@ from http.client import HTTPException
 from typing import Any
 from urllib.request import Request, urlopen
 
+import boto3
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
-from infra.guards import GuardError
-from infra.services import Registry
+from common.checks import CheckError
+from infra.settings import GatewaySettings
 
 TIMEOUT_SECONDS = 5
 MAX_BYTES = 1_000_000
@@ -20,21 +21,21 @@ MAX_BYTES = 1_000_000
 HEADERS = {"User-Agent": "global-apigw"}
 
 
-def check_issuer(registry: Registry) -> None:
+def check_issuer(_: boto3.Session, settings: GatewaySettings) -> None:
     """The issuer's discovery document must name the issuer and where its keys are."""
-    if registry.jwt is None:
+    if settings.registry.jwt is None:
         return
-    issuer = registry.jwt.issuer
+    issuer = settings.registry.jwt.issuer
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
         document = _read(url)
     except (OSError, HTTPException, ValueError, RecursionError) as error:
-        raise GuardError(
+        raise CheckError(
             f"the JWT issuer {issuer} cannot be read at {url}: {error}; correct issuer in [api.jwt] of the registry"
         ) from None
     named = document.get("issuer") if isinstance(document, dict) else document
     if named != issuer or "jwks_uri" not in document:
-        raise GuardError(
+        raise CheckError(
             f"{url} names the issuer {named!r}, expected {issuer!r} and a jwks_uri; "
             "correct issuer in [api.jwt] of the registry, the slash at its end counts"
         )

@@ -9,7 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2_targets as targets
 from constructs import Construct
 
 from infra.endpoints import ServiceEndpoint
-from infra.services import Service
+from infra.registry import Service
 
 
 class LoadBalancer(Construct):

@@ -5,20 +5,19 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
-from infra.alarms import Alarms
+from common.alarms import Alarms
+from common.network import Network
 from infra.api import Api
 from infra.api_alarms import add_api_alarms
 from infra.endpoints import AddressLookup, ServiceEndpoint
 from infra.load_balancer import LoadBalancer
-from infra.network import Network
-from infra.services import Registry
-from infra.settings import Settings
+from infra.settings import GatewaySettings
 
 
 class GlobalApigwStack(Stack):
     """One public HTTP API in front of services in other accounts, reached by PrivateLink."""
 
-    def __init__(self, scope: Construct, *, settings: Settings, registry: Registry) -> None:
+    def __init__(self, scope: Construct, *, settings: GatewaySettings) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(
             scope,
@@ -30,15 +29,15 @@ class GlobalApigwStack(Stack):
         network = Network(self, "Network", zone_ids=settings.zone_ids)
         lookup = AddressLookup(self, "AddressLookup")
         load_balancer = LoadBalancer(self, "LoadBalancer", vpc=network.vpc)
-        api = Api(self, "Api", vpc=network.vpc, registry=registry)
+        api = Api(self, "Api", vpc=network.vpc, registry=settings.registry)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         add_api_alarms(alarms, api)
-        for service in registry.services:
+        for service in settings.registry.services:
             endpoint = ServiceEndpoint(
                 self,
                 service.name,
                 network=network,
-                service_name=settings[service.endpoint_service],
+                service_name=settings.service_names[service.endpoint_service],
                 port=service.endpoint_port,
                 lookup=lookup,
             )

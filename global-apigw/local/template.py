@@ -1,4 +1,4 @@
-"""Twin: one reader of CloudFormation templates, kept by everything that reads one; tests/test_twins.py holds it equal.
+"""The reader of CloudFormation templates, also of tools/ at the root.
 
 Properties are taken one by one and what is left over is an error, so that nothing in a template is silently ignored.
 """

@@ -10,15 +10,17 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import boto3
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from common.checks import CheckError
 from infra import issuer
-from infra.guards import GuardError
 from infra.issuer import check_issuer
-from infra.services import Jwt, Registry, Throttle
+from infra.registry import Jwt, Registry, Throttle
+from infra.settings import GatewaySettings
 
 ENDED = Event()
 
@@ -95,8 +97,14 @@ def url(served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def check(issuer: str) -> None:
+    """With a registry that names the issuer, or none."""
     jwt = Jwt(issuer, ("a",)) if issuer else None
-    check_issuer(Registry(services=(), throttle=Throttle(1, 1), jwt=jwt, cors_origins=()))
+    registry = Registry(services=(), throttle=Throttle(1, 1), jwt=jwt, cors_origins=())
+    place = {"account": "111111111111", "region": "us-west-2", "zone_ids": ("a", "b"), "alarm_topic_arn": ""}
+    check_issuer(
+        boto3.Session(),
+        GatewaySettings(registry=registry, services="", service_names={}, **place),  # type: ignore[arg-type] # from a mapping
+    )
 
 
 def test_an_open_api_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +136,7 @@ def test_fails_when_the_authorizer_could_not_be_created(
 ) -> None:
     if kind == "stalls":
         monkeypatch.setattr(issuer, "TIMEOUT_SECONDS", 1)
-    with pytest.raises(GuardError) as error:
+    with pytest.raises(CheckError) as error:
         check(f"{url}/{kind}/")
     assert message.format(f"{url}/{kind}/") in str(error.value)
     assert "correct issuer in [api.jwt] of the registry" in str(error.value)
@@ -136,11 +144,11 @@ def test_fails_when_the_authorizer_could_not_be_created(
 
 @pytest.mark.parametrize("wrong", ["https://", "https://[", "https://a b/", "https://127.0.0.1:1/"])
 def test_fails_when_nothing_is_there(wrong: str) -> None:
-    with pytest.raises(GuardError, match="cannot be read at"):
+    with pytest.raises(CheckError, match="cannot be read at"):
         check(wrong)
 
 
 def test_fails_when_the_sdk_does_not_trust_the_issuer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE")
-    with pytest.raises(GuardError, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(CheckError, match="CERTIFICATE_VERIFY_FAILED"):
         check(f"{url}/good/")

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.guards import GuardError
-from infra.settings import COMMON, Setting
-from infra.variables import CHECKS, read_settings
+from common.checks import CheckError
+from infra.settings import GatewaySettings
+from infra.visibility import check_region, check_services
 from tests.conftest import DOGS, ENVIRON, TODO
 
 # The gateway's account calls its zones differently from any other.
@@ -46,9 +46,9 @@ BOTH = by_id("usw2-az1", "usw2-az2")
 
 
 def check(services: dict[str, dict[str, list[str]]], **environ: str) -> None:
-    settings = read_settings({**ENVIRON, **environ})
-    for each in CHECKS["deploy"]:
-        each(Ec2(services), settings, "global-apigw")  # type: ignore[arg-type]
+    settings = GatewaySettings.read({**ENVIRON, **environ})
+    check_region(Ec2(services), settings)  # type: ignore[arg-type]
+    check_services(Ec2(services), settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("zones", [BOTH, by_name("us-west-2c", "us-west-2a")], ids=["by id", "by name"])
@@ -56,26 +56,21 @@ def test_visible_services_in_both_zones_pass(zones: dict[str, list[str]]) -> Non
     check({DOGS: BOTH, TODO: zones})
 
 
-def test_a_further_setting_is_not_taken_for_a_service_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMMON, "COLOUR", Setting("blue|red", "blue", default="blue"))
-    check({DOGS: BOTH, TODO: BOTH})
-
-
 def test_fails_when_a_service_is_in_another_region() -> None:
     elsewhere = TODO.replace("us-west-2", "us-east-1")
     with pytest.raises(
-        GuardError, match=r"TODO_SERVICE_NAME is .*, a service in us-east-1, expected one in us-west-2"
+        CheckError, match=r"TODO_SERVICE_NAME is .*, a service in us-east-1, expected one in us-west-2"
     ):
         check({}, TODO_SERVICE_NAME=elsewhere)
 
 
 def test_fails_when_two_variables_name_the_same_service() -> None:
-    with pytest.raises(GuardError, match="DOGNAME_SERVICE_NAME and TODO_SERVICE_NAME are both"):
+    with pytest.raises(CheckError, match="DOGNAME_SERVICE_NAME and TODO_SERVICE_NAME are both"):
         check({}, TODO_SERVICE_NAME=DOGS)
 
 
 def test_fails_when_a_service_is_not_visible_and_says_which_principal_to_admit() -> None:
-    with pytest.raises(GuardError) as error:
+    with pytest.raises(CheckError) as error:
         check({DOGS: BOTH})
     assert f"TODO_SERVICE_NAME is {TODO}, which account 111111111111 cannot see" in str(error.value)
     assert "deploy with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root" in str(error.value)
@@ -86,6 +81,6 @@ def test_fails_when_a_service_is_not_visible_and_says_which_principal_to_admit()
 )
 def test_fails_when_a_service_lacks_a_zone(zones: dict[str, list[str]]) -> None:
     with pytest.raises(
-        GuardError, match=r"which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"
+        CheckError, match=r"which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"
     ):
         check({DOGS: zones})

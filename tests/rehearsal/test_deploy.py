@@ -138,7 +138,9 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
     assert said
     world.client(ECS, "ec2").reject_vpc_endpoint_connections(ServiceId=said[2], VpcEndpointIds=[said[1]])
     assert (
-        providers.run(".venv/bin/python guard.py destroy never", world.shell(ECS), "ecs-provider").returncode
+        providers.run(
+            ".venv/bin/python preflight.py destroy never", world.shell(ECS), "ecs-provider"
+        ).returncode
         == 0
     )
     destroyed = providers.run("make destroy", person)

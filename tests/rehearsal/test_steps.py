@@ -14,11 +14,11 @@ from .world import Checkout, exported, shell
 
 STEPS = """\
 PYTHON tools/service_names.py
-dogs: .venv/bin/python guard.py preflight broadening
-todo: .venv/bin/python guard.py preflight broadening
-platform: .venv/bin/python guard.py preflight broadening DOGNAME_SERVICE_NAME TODO_SERVICE_NAME
-dogs: .venv/bin/python guard.py deploy broadening
-dogs: .venv/bin/python guard.py push broadening
+dogs: .venv/bin/python preflight.py preflight broadening
+todo: .venv/bin/python preflight.py preflight broadening
+platform: .venv/bin/python preflight.py preflight broadening DOGNAME_SERVICE_NAME TODO_SERVICE_NAME
+dogs: .venv/bin/python preflight.py deploy broadening
+dogs: .venv/bin/python preflight.py push broadening
 pushed=$(dogs: .venv/bin/python -m infra.repository --region us-west-2 has --tag TAG) && \\
 if [ "$pushed" = yes ]; then echo "dog-names:TAG is in ECR already"; else \\
 	dogs: .venv/bin/python -m infra.repository --region us-west-2 ensure && \
@@ -29,12 +29,12 @@ docker tag dog-names:TAG 222222222222.dkr.ecr.us-west-2.amazonaws.com/dog-names:
 docker push 222222222222.dkr.ecr.us-west-2.amazonaws.com/dog-names:TAG; fi
 mkdir -p .outputs
 dogs: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ecs-provider.json || \\
-	{ dogs: .venv/bin/python guard.py failed broadening; exit 1; }
-todo: .venv/bin/python guard.py deploy broadening
+	{ dogs: .venv/bin/python preflight.py failed broadening; exit 1; }
+todo: .venv/bin/python preflight.py deploy broadening
 .venv/bin/python -m infra.bundle --out .build/bundle.tar.gz
 mkdir -p .outputs
 todo: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs-file .outputs/ec2-provider.json || \\
-	{ todo: .venv/bin/python guard.py failed broadening; exit 1; }
+	{ todo: .venv/bin/python preflight.py failed broadening; exit 1; }
 PYTHON tools/service_names.py make --silent -C global-apigw deploy AWS_ACCOUNT=111111111111 PROFILE=platform \
 API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root
 PYTHON tools/api_url.py

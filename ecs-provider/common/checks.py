@@ -1,0 +1,159 @@
+"""Checks before CloudFormation starts. A check raises CheckError, which says what came, what was expected and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.settings import Settings, SettingsError
+
+
+class CheckError(Exception):
+    """Why nothing was changed."""
+
+    def __str__(self) -> str:
+        return f"error: {super().__str__()}"
+
+
+# A folder's own settings are of its own class.
+Check = Callable[[boto3.Session, Any], None]
+
+
+def main(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    stack: str,
+    read: Callable[..., Settings],
+    checks: Mapping[str, Sequence[Check]],
+) -> None:
+    """Run the `checks` of a verb; `arguments` are VERB APPROVAL [VARIABLE…], the variables that are not known yet.
+
+    The verb "preflight" checks for a deploy. To bootstrap or to destroy, the account and the region are enough.
+    """
+    verb, approval, *unknown = arguments
+    try:
+        settings = (
+            Settings.read(environ, stack=stack)
+            if verb in ("bootstrap", "destroy")
+            else read(environ, *unknown)
+        )
+        check_terminal(verb, approval)
+        # The CDK CLI builds before each synth and checks the credentials itself.
+        session = boto3.Session() if verb == "build" else open_session(settings)
+        for check in checks.get("deploy" if verb == "preflight" else verb, ()):
+            check(session, settings)
+    except (SettingsError, CheckError) as problems:
+        print(problems, file=sys.stderr)
+        sys.exit(2)
+    except (BotoCoreError, ClientError) as error:
+        print(f"error: AWS did not answer what was asked before the {verb}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def check_terminal(verb: str, approval: str) -> None:
+    """The CDK CLI asks before it broadens permissions or destroys; without a terminal nobody can answer."""
+    if approval not in ("never", "broadening", "any-change"):
+        raise CheckError(f"APPROVAL is {approval!r}, expected broadening, any-change or never")
+    asks = {"preflight": "deploy", "deploy": "deploy", "destroy": "destroy"}.get(verb)
+    if asks and approval != "never" and not sys.stdin.isatty():
+        raise CheckError(
+            f"there is no terminal to ask for approval; to {asks} without being asked: make {asks} APPROVAL=never"
+        )
+
+
+def open_session(settings: Settings) -> boto3.Session:
+    """Of the exported keys or the profile, which must be the expected account's."""
+    try:
+        session = boto3.Session()
+    except BotoCoreError as error:  # there is no such profile
+        raise unusable(settings, error) from None
+    check_account(session, settings)
+    return session
+
+
+def unusable(settings: Settings, error: Exception) -> CheckError:
+    return CheckError(
+        f"no usable AWS credentials for account {settings.account}: {error}; "
+        "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
+    )
+
+
+def check_account(session: boto3.Session, settings: Settings) -> None:
+    """The credentials at hand must be the expected account's."""
+    try:
+        identity = session.client("sts", region_name=settings.region).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise unusable(settings, error) from None
+    if identity["Account"] != settings.account:
+        profile = f" of profile {session.profile_name}" if session.profile_name != "default" else ""
+        raise CheckError(
+            f"the credentials{profile} are those of account {identity['Account']} ({identity['Arn']}), "
+            f"expected account {settings.account} (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT"
+        )
+
+
+def check_zones(session: boto3.Session, settings: Settings) -> None:
+    """The zones must exist here, and be those of the first deploy: a subnet cannot move and keep its addresses."""
+    ec2 = session.client("ec2", region_name=settings.region)
+    there = {zone["ZoneId"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
+    if missing := [zone for zone in settings.zone_ids if zone not in there]:
+        raise CheckError(
+            f"zone {', '.join(missing)} is not in {settings.region} of account {settings.account}, "
+            f"which has {', '.join(sorted(there))}; choose two that all accounts have: AZ_IDS=<id>,<id>"
+        )
+    subnets = stack_resources(session, settings, "AWS::EC2::Subnet")
+    described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
+    deployed = {subnet["AvailabilityZoneId"] for subnet in described}
+    if deployed and deployed != set(settings.zone_ids):
+        zones = ",".join(sorted(deployed))
+        raise CheckError(
+            f"{settings.stack} was first deployed to {zones}, now {','.join(settings.zone_ids)} is asked for: the new subnets would "
+            f"claim the addresses of the old ones and the deploy would fail; keep AZ_IDS={zones}"
+        )
+
+
+def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
+    """The CDK CLI deploys with the roles and the bucket that its bootstrap left; its version is where the CLI looks, too."""
+    ssm = session.client("ssm", region_name=settings.region)
+    try:
+        ssm.get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    except ssm.exceptions.ParameterNotFound:
+        raise CheckError(
+            f"account {settings.account} is not bootstrapped in {settings.region}, so the CDK CLI cannot deploy to it; "
+            f"once, with administrator rights: make -C {settings.stack} bootstrap"
+        ) from None
+    except ClientError as error:
+        print_unknown("the version of the bootstrap stack", error)
+
+
+def print_unknown(what: str, error: Exception) -> None:
+    """Not to be allowed to read something stops no deploy."""
+    print(f"not checked: {what}, which could not be read: {error}")
+
+
+def stack_resources(session: boto3.Session, settings: Settings, type: str) -> list[str]:
+    """The physical ids of the deployed stack's resources of `type`; none before the first deploy."""
+    pages = session.client("cloudformation", region_name=settings.region).get_paginator(
+        "list_stack_resources"
+    )
+    try:
+        resources = [
+            each
+            for page in pages.paginate(StackName=settings.stack)
+            for each in page["StackResourceSummaries"]
+        ]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return []
+        raise
+    # A stack whose first creation failed still lists what its rollback deleted.
+    there = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
+    return [
+        each["PhysicalResourceId"]
+        for each in there
+        if each["ResourceType"] == type and "PhysicalResourceId" in each
+    ]

@@ -1,0 +1,195 @@
+"""What stops a deploy before CloudFormation starts, against moto."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+from moto import mock_aws
+
+from common.checks import (
+    CheckError,
+    check_account,
+    check_bootstrap,
+    check_terminal,
+    check_zones,
+    open_session,
+    stack_resources,
+)
+from common.settings import Settings
+
+FOLDER = Path(__file__).parent.parent.parent
+# moto's account, and zones of it.
+ENVIRON = {"AWS_ACCOUNT": "123456789012", "AWS_REGION": "us-west-2", "AZ_IDS": "usw2-az1,usw2-az2"}
+SUBNETS = {
+    "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+    **{
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"},
+                "CidrBlock": f"10.0.{number}.0/24",
+                "AvailabilityZone": zone,
+            },
+        }
+        for number, zone in enumerate(("us-west-2a", "us-west-2b"))
+    },
+}
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield boto3.Session()
+
+
+def settings(**environ: str) -> Settings:
+    return Settings.read({**ENVIRON, **environ}, stack="a-stack")
+
+
+def deploy_subnets(session: boto3.Session) -> list[str]:
+    """A stack with two subnets; their zone ids."""
+    cloudformation = session.client("cloudformation", region_name="us-west-2")
+    cloudformation.create_stack(StackName="a-stack", TemplateBody=json.dumps({"Resources": SUBNETS}))
+    subnets = session.client("ec2", region_name="us-west-2").describe_subnets(
+        SubnetIds=stack_resources(session, settings(), "AWS::EC2::Subnet")
+    )["Subnets"]
+    return sorted(subnet["AvailabilityZoneId"] for subnet in subnets)
+
+
+def test_the_right_account_passes(session: boto3.Session) -> None:
+    check_account(session, settings())
+
+
+def test_fails_when_the_credentials_are_another_accounts(session: boto3.Session) -> None:
+    with pytest.raises(CheckError) as error:
+        check_account(session, settings(AWS_ACCOUNT="222222222222"))
+    assert "error: the credentials are those of account 123456789012" in str(error.value)
+    assert "expected account 222222222222 (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT" in str(
+        error.value
+    )
+
+
+def test_fails_when_there_are_no_credentials(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(*_: object, **__: object) -> Any:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(session, "client", client)
+    with pytest.raises(
+        CheckError, match=r"no usable AWS credentials for account 123456789012.*or set PROFILE=<profile>"
+    ):
+        check_account(session, settings())
+
+
+def test_fails_when_there_is_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "cats")
+    with pytest.raises(CheckError, match=r"no usable AWS credentials for account 123456789012: .*\(cats\)"):
+        open_session(settings())
+
+
+@pytest.mark.parametrize(
+    ("verb", "approval", "asks"),
+    [
+        ("deploy", "broadening", "deploy"),
+        ("preflight", "broadening", "deploy"),
+        ("destroy", "any-change", "destroy"),
+    ],
+)
+def test_fails_when_nobody_can_be_asked(verb: str, approval: str, asks: str) -> None:
+    with pytest.raises(CheckError, match=f"no terminal to ask for approval.*make {asks} APPROVAL=never"):
+        check_terminal(verb, approval)
+
+
+def test_fails_when_the_account_is_not_bootstrapped(session: boto3.Session) -> None:
+    with pytest.raises(
+        CheckError, match=r"123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"
+    ):
+        check_bootstrap(session, settings())
+    ssm = session.client("ssm", region_name="us-west-2")
+    ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="28", Type="String")
+    check_bootstrap(session, settings())
+
+
+def test_a_bootstrap_that_may_not_be_read_stops_nobody(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameter")
+
+    ssm = session.client("ssm", region_name="us-west-2")
+    monkeypatch.setattr(ssm, "get_parameter", refuse)
+    monkeypatch.setattr(session, "client", lambda *_, **__: ssm)
+    check_bootstrap(session, settings())
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("not checked: the version of the bootstrap stack, which could not be read: ")
+
+
+@pytest.mark.parametrize(
+    ("verb", "approval"), [("deploy", "never"), ("diff", "broadening"), ("push", "broadening")]
+)
+def test_nobody_is_asked_where_nothing_is_broadened(verb: str, approval: str) -> None:
+    check_terminal(verb, approval)
+
+
+def test_fails_when_the_approval_is_no_word_of_the_cli() -> None:
+    with pytest.raises(CheckError, match="APPROVAL is 'yes', expected broadening, any-change or never"):
+        check_terminal("deploy", "yes")
+
+
+def test_before_the_first_deploy_any_zones_of_the_region_pass(session: boto3.Session) -> None:
+    check_zones(session, settings())
+
+
+def test_fails_when_a_zone_is_not_in_the_account(session: boto3.Session) -> None:
+    with pytest.raises(CheckError, match="zone usw2-az9 is not in us-west-2 of account 123456789012"):
+        check_zones(session, settings(AZ_IDS="usw2-az1,usw2-az9"))
+
+
+def test_zones_may_stay_as_they_were(session: boto3.Session) -> None:
+    check_zones(session, settings(AZ_IDS=",".join(deploy_subnets(session))))
+
+
+def test_fails_when_zones_change_after_the_first_deploy(session: boto3.Session) -> None:
+    deployed = deploy_subnets(session)
+    other = sorted({"usw2-az1", "usw2-az2", "usw2-az3"} - {deployed[0]})
+    with pytest.raises(CheckError) as error:
+        check_zones(session, settings(AZ_IDS=",".join(other)))
+    assert f"a-stack was first deployed to {','.join(deployed)}, now {','.join(other)} is asked for" in str(
+        error.value
+    )
+    assert f"keep AZ_IDS={','.join(deployed)}" in str(error.value)
+
+
+def run_preflight(verb: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "preflight.py", verb, "never"]
+    return subprocess.run(command, cwd=FOLDER, env=environ, capture_output=True, text=True)
+
+
+def test_fails_when_settings_are_missing_in_one_message_without_a_traceback() -> None:
+    done = run_preflight("deploy")
+    assert done.returncode == 2
+    assert all(line.startswith("error: ") for line in done.stderr.splitlines()), done.stderr
+
+
+def test_a_folder_is_bootstrapped_before_anybody_knows_its_other_settings() -> None:
+    done = run_preflight(
+        "bootstrap", AWS_ACCOUNT="222222222222", AWS_REGION="us-west-2", AWS_PROFILE="nobodys"
+    )
+    # It gets as far as the credentials.
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "The config profile (nobodys) could not be found" in done.stderr
+
+
+def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its resources are still listed, with ids that EC2 does not know any more.
+    deploy_subnets(session)
+    session.client("cloudformation", region_name="us-west-2").delete_stack(StackName="a-stack")
+    check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"))

@@ -1,0 +1,100 @@
+"""The environment becomes settings, or every problem at once."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from common.settings import ZONE_IDS, ZONES_WITHOUT_VPC_LINKS, Settings, SettingsError, switch, variable
+
+COMMON = {"AWS_ACCOUNT": "222222222222", "AWS_REGION": "us-west-2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted(Settings):
+    stack: str = "painted"
+    colour: str = variable("COLOUR", "red|blue", "red")
+    size: str = variable("SIZE", r"\d", "3", default="1")
+    glossy: bool = switch("GLOSSY")
+
+
+def test_fields_are_read_from_their_variables() -> None:
+    settings = Painted.read({**COMMON, "COLOUR": "red", "SIZE": "2", "GLOSSY": "1"})
+    assert (settings.account, settings.region, settings.colour) == ("222222222222", "us-west-2", "red")
+    assert (settings.size, settings.glossy, settings.stack) == ("2", True, "painted")
+    assert settings.zone_ids == ("usw2-az1", "usw2-az2")
+
+
+def test_zone_ids_can_be_chosen() -> None:
+    assert read(AZ_IDS="usw2-az3,usw2-az4").zone_ids == ("usw2-az3", "usw2-az4")
+
+
+def test_a_default_stands_for_a_missing_and_for_an_empty_value() -> None:
+    settings = Painted.read({**COMMON, "COLOUR": "red", "SIZE": ""})
+    assert (settings.size, settings.glossy) == ("1", False)
+
+
+def read(**environ: str) -> Settings:
+    return Settings.read({**COMMON, **environ}, stack="a-stack")
+
+
+def test_fails_when_anything_is_missing_and_names_all_of_it() -> None:
+    with pytest.raises(SettingsError) as error:
+        Painted.read({"AWS_REGION": ""})
+    assert str(error.value).splitlines() == [
+        "error: AWS_ACCOUNT is missing, for example AWS_ACCOUNT=222222222222",
+        "error: AWS_REGION is missing, for example AWS_REGION=us-west-2",
+        "error: COLOUR is missing, for example COLOUR=red",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AWS_ACCOUNT", "22222222222", "AWS_ACCOUNT is '22222222222', expected something like 222222222222"),
+        ("AWS_ACCOUNT", "222222222222\n", r"AWS_ACCOUNT is '222222222222\n'"),
+        ("AWS_REGION", "Oregon", "AWS_REGION is 'Oregon'"),
+        ("AWS_REGION", "xx-west-9", "AZ_IDS is missing: no zones are known for xx-west-9"),
+        ("AZ_IDS", "usw2-az1", "AZ_IDS is 'usw2-az1', expected something like usw2-az1,usw2-az2"),
+        ("AZ_IDS", "us-west-2a,us-west-2b", "AZ_IDS is 'us-west-2a,us-west-2b'"),
+        ("AZ_IDS", "usw2-az1,usw2-az1", "AZ_IDS names usw2-az1 twice"),
+        (
+            "ALARM_TOPIC_ARN",
+            "arn:aws:sns:us-east-1:222222222222:alarms",
+            "ALARM_TOPIC_ARN is a topic in us-east-1, AWS_REGION is us-west-2: CloudWatch sends alarms only to topics of "
+            "their own region; name a topic in us-west-2",
+        ),
+    ],
+)
+def test_fails_when_a_value_is_malformed(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read(**{name: value})
+    assert message in str(error.value)
+
+
+def test_every_known_region_has_two_zones_of_its_own() -> None:
+    for region, zones in ZONE_IDS.items():
+        # us-west-2 → usw2, ap-northeast-1 → apne1
+        area, *direction, number = region.split("-")
+        words = re.findall("north|south|east|west|central", direction[0])
+        prefix = area + "".join(word[0] for word in words) + number
+        assert all(re.fullmatch(rf"{prefix}-az[1-6]", zone) for zone in zones), region
+        assert read(AWS_REGION=region).zone_ids == zones
+        assert len(set(zones)) == 2
+
+
+@pytest.mark.parametrize("zone", sorted(ZONES_WITHOUT_VPC_LINKS))
+def test_fails_when_a_zone_has_no_vpc_links(zone: str) -> None:
+    # The gateway would roll back at its VPC link, after both providers were deployed. Every folder refuses it.
+    other = f"{zone.partition('-')[0]}-az9"
+    with pytest.raises(SettingsError) as error:
+        read(AZ_IDS=f"{other},{zone}")
+    assert str(error.value) == (
+        f"error: no HTTP API can reach zone {zone}, which has no VPC links, and all three folders use the same zones; "
+        "choose two others of the region: AZ_IDS=<id>,<id>"
+    )
+
+
+def test_an_alarm_topic_may_be_another_account_s() -> None:
+    topic = "arn:aws:sns:us-west-2:999999999999:alarms"
+    assert read(ALARM_TOPIC_ARN=topic).alarm_topic_arn == topic
