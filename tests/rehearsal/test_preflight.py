@@ -3,7 +3,7 @@
 import pytest
 
 from .conftest import refusal, service_names
-from .world import EC2, ECS, GATEWAY, STRANGER, WRONG, Checkout, World
+from .world import EC2, ECS, GATEWAY, NEWCOMER, WRONG, Checkout, World
 
 pytestmark = pytest.mark.slow
 
@@ -20,13 +20,13 @@ def enough_vcpus(world: World) -> None:
 
 
 NOT_BOOTSTRAPPED = (
-    "error: account 444444444444 is not bootstrapped in us-west-2, so the CDK CLI cannot deploy to it; once, with "
+    "error: account 555555555555 is not bootstrapped in us-west-2, so the CDK CLI cannot deploy to it; once, with "
     "administrator rights: make -C {} bootstrap\n"
 )
 
 
 def test_fails_when_the_account_is_not_bootstrapped(world: World, fresh: Checkout) -> None:
-    assert refusal(world, fresh, "make deploy-ecs", world.shell(STRANGER)) == NOT_BOOTSTRAPPED.format(
+    assert refusal(world, fresh, "make deploy-ecs", world.shell(NEWCOMER)) == NOT_BOOTSTRAPPED.format(
         "ecs-provider"
     )
 
@@ -35,7 +35,7 @@ def test_fails_before_the_first_of_three_deploys_when_any_account_is_not_bootstr
     world: World, fresh: Checkout
 ) -> None:
     for team, folder in (("ECS", "ecs-provider"), ("EC2", "ec2-provider"), ("GATEWAY", "global-apigw")):
-        environ = world.profiles() | {f"{team}_ACCOUNT": STRANGER, f"{team}_PROFILE": "stranger"}
+        environ = world.profiles() | {f"{team}_ACCOUNT": NEWCOMER, f"{team}_PROFILE": "newcomer"}
         assert refusal(world, fresh, "make deploy", environ) == NOT_BOOTSTRAPPED.format(folder)
 
 

@@ -18,6 +18,7 @@ import boto3
 from tests.conftest import FOLDERS, ROOT, copy_sources
 
 ECS, EC2, GATEWAY, STRANGER = "222222222222", "333333333333", "111111111111", "444444444444"
+NEWCOMER = "555555555555"  # has never been bootstrapped
 FOLDER = dict(zip((ECS, EC2, GATEWAY), FOLDERS, strict=True))
 REGION = "us-west-2"
 # What belongs to the person at this machine, or to the make that runs the tests, must not reach the rehearsal.
@@ -56,7 +57,7 @@ class World:
                 ("dogs", ECS),
                 ("todos", EC2),
                 ("platform", GATEWAY),
-                ("stranger", STRANGER),
+                ("newcomer", NEWCOMER),
             )
         )
         (self.home / "config").write_text("".join(lines))
