@@ -99,7 +99,7 @@ test-image: $(UV) ## Build, push, pull and run the image with docker or podman
 lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 	@$(MAKE) --silent --jobs=2 $(FOLDERS:%=lint-%)
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
-	@$(GO) vet -C bench/played .
+	@$(GO) vet -C bench/baselines .
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
@@ -126,7 +126,7 @@ cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month fr
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench
-bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/played ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
+bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/baselines ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
 	@$(PY) -m bench $(BENCH)
 
 bench/.venv/installed: bench/requirements.txt | $(UV)
@@ -136,8 +136,8 @@ bench/.venv/installed: bench/requirements.txt | $(UV)
 
 # Built with the compiler of ecs-provider; only the standard library is used.
 GO := GOTOOLCHAIN=local GOPROXY=off CGO_ENABLED=0 ecs-provider/.venv/bin/go
-bench/.local/played: $(wildcard bench/played/*) | build-ecs-provider
-	@$(GO) build -C bench/played -trimpath -buildvcs=false -o ../.local/played .
+bench/.local/baselines: $(wildcard bench/baselines/*) | build-ecs-provider
+	@$(GO) build -C bench/baselines -trimpath -buildvcs=false -o ../.local/baselines .
 
 .PHONY: $(FOLDERS:%=synth-%)
 $(FOLDERS:%=synth-%): synth-%: $(UV)

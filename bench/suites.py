@@ -14,7 +14,7 @@ from bench.report import Figure
 from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, inherited, serve
 from tools import synth
 
-PLAYED = str(ROOT / "bench/.local/played")
+PLAYED = str(ROOT / "bench/.local/baselines")
 DOG_NAMES = str(ROOT / "ecs-provider/.local/dog-names")
 
 

@@ -10,7 +10,7 @@ from math import inf
 from threading import Thread
 from typing import Any, Self
 
-from tests.parts import free_port
+from tests.processes import free_port
 
 SCALE = 10
 # New connections still come for so long: aws/containers-roadmap #470, kubernetes-sigs/aws-load-balancer-controller #2366.

@@ -15,9 +15,9 @@ import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 
-from tests import parts
+from tests import processes
 from tests.conftest import ROOT
-from tests.parts import BOUND_SECONDS, Part, running, whole_path
+from tests.processes import BOUND_SECONDS, Part, running, whole_path
 
 CONTRACTS = {"dog-names": ROOT / "ecs-provider/openapi.yaml", "todo": ROOT / "ec2-provider/openapi.yaml"}
 # By their label, such as "GET /dogs".
@@ -134,7 +134,7 @@ def test_every_documented_answer_is_given_and_no_other(
             while seen.ask(name, name, service, HEALTH) == 200:
                 pass
             service.kill()
-        with running(throttled := parts.api(tmp_path, whole.dogs, whole.todo, throttled=True)):
+        with running(throttled := processes.api(tmp_path, whole.dogs, whole.todo, throttled=True)):
             for answered, label, status in documented():
                 if (answered, status) == ("gateway", 429):
                     seen.exhaust(throttled, label)

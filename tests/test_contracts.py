@@ -94,7 +94,7 @@ def test_the_provider_admits_the_account_that_the_gateway_is_deployed_to(
     ("folder", "answer_within"),
     [
         ("ecs-provider", number(r"answerWithin = (\d+) \* time.Second", GO)),
-        ("ec2-provider", number(r"ANSWER_WITHIN = ([\d.]+)", STORE)),
+        ("ec2-provider", number(r"DEADLINE_SECONDS = ([\d.]+)", STORE)),
     ],
 )
 def test_the_service_gives_up_before_the_gateway_does(folder: str, answer_within: float) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tools import cost, readme
-from tools.billed import CostError, billed
+from tools.pricing import CostError, billed
 from tools.template import Template
 
 

@@ -12,10 +12,10 @@ from threading import Event
 
 import pytest
 
-from tests import parts
+from tests import processes
 from tests.conftest import ROOT
 from tests.load_balancer import SCALE, LoadBalancer
-from tests.parts import BOUND_SECONDS, Part, running, whole_path
+from tests.processes import BOUND_SECONDS, Part, running, whole_path
 from tests.test_faults import PAUSE_SECONDS, Load, ask
 from tools.template import Template
 
@@ -85,11 +85,11 @@ def test_a_stop_fails_no_request(
             for source, path, create in zip(
                 DRAIN,
                 ("/dogs", "/todo?limit=1"),
-                (lambda: parts.dogs(tmp_path), lambda: parts.todo(tmp_path, whole.dynamodb)),
+                (lambda: processes.dogs(tmp_path), lambda: processes.todo(tmp_path, whole.dynamodb)),
                 strict=True,
             )
         ]
-        api = parts.api(tmp_path, dogs.balancer, todo.balancer)
+        api = processes.api(tmp_path, dogs.balancer, todo.balancer)
         stack.enter_context(running(api))
         kinds = [(PAUSE_SECONDS, True), (PAUSE_SECONDS, False), *[(IDLE_SECONDS, False)] * 4]
         stop = Event()

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.parts import BOUND_SECONDS, Part, Whole, whole_path
+from tests.processes import BOUND_SECONDS, Part, Whole, whole_path
 
 pytestmark = pytest.mark.slow
 DOGS, CREATE, GET = "GET /dogs", "POST /todo", "GET /todo/{todoId}"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.edits import edits
-from tools.billed import CostError, billed
+from tools.pricing import CostError, billed
 from tools.resources import ATTRIBUTES, CATALOG, SECTIONS, paths
 from tools.security import FOLDERS, local
 from tools.template import Template, TemplateError

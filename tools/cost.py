@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from tools import readme, synth
-from tools.billed import ALARMS, DNS, METRICS, PRICES, CostError, Item, billed
+from tools.pricing import ALARMS, DNS, METRICS, PRICES, CostError, Item, billed
 from tools.template import Template, TemplateError
 
 ROOT = Path(__file__).parent.parent

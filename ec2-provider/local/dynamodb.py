@@ -1,4 +1,4 @@
-"""DynamoDB on this machine, played by moto, with the table as the synthesized template defines it.
+"""DynamoDB on this machine, emulated by moto, with the table as the synthesized template defines it.
 
 `python -m local.dynamodb --template FILE --port N --table-name NAME`; what it holds is gone when it ends.
 """

@@ -13,7 +13,7 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from tests.conftest import FOLDER
 from tests.test_todo_server import Server, get
-from todo.inputs import MAX_BODY
+from todo.validation import MAX_BODY
 from todo.worker import RECEIVE_WITHIN
 
 CLIENTS = 200  # of each kind

@@ -16,7 +16,7 @@ from moto.core.models import botocore_stubber
 
 from tests.conftest import SETTINGS, ContractClient
 from todo import create_app, store
-from todo.settings import CALLS, REQUESTS
+from todo.settings import MAX_CONCURRENT_CALLS, MAX_CONCURRENT_REQUESTS
 
 
 def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
@@ -50,7 +50,7 @@ def test_no_new_id_is_tried_when_its_answer_could_come_too_late(
     ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
     todos = store.Store(table="todo", region=SETTINGS.region)
     todos.create("first")
-    clock = chain([0.0], repeat(store.ANSWER_WITHIN - store.SLOWEST_CALL + 0.01))
+    clock = chain([0.0], repeat(store.DEADLINE_SECONDS - store.SLOWEST_CALL + 0.01))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(store.NoFreeIdError):
         todos.create("second")
@@ -105,14 +105,14 @@ def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: py
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert [delay <= 2.0**n for n, delay in enumerate(slept)] == [True] * (store.ATTEMPTS - 1)
     slowest_sleeps = sum(2.0**n for n in range(len(slept)))
-    assert waited + slowest_sleeps < store.SLOWEST_CALL <= store.ANSWER_WITHIN
+    assert waited + slowest_sleeps < store.SLOWEST_CALL <= store.DEADLINE_SECONDS
 
 
 def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
     todos = store.Store(table="todo", region=SETTINGS.region)
-    with todos._turn():  # of CALLS
+    with todos._turn():  # of MAX_CONCURRENT_CALLS
         with ExitStack() as stalled:
-            for _ in range(CALLS - 1):
+            for _ in range(MAX_CONCURRENT_CALLS - 1):
                 stalled.enter_context(todos._turn())
             waited = []
             for ask in (
@@ -124,18 +124,18 @@ def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
                 with pytest.raises(store.BusyError):
                     ask()
                 waited.append(time.monotonic() - started)
-        assert waited[0] >= store.ANSWER_WITHIN - store.SLOWEST_CALL > max(waited[1:])
+        assert waited[0] >= store.DEADLINE_SECONDS - store.SLOWEST_CALL > max(waited[1:])
         assert todos.get("x") is None
 
 
 def test_a_call_that_fails_gives_its_turn_back(table: Any) -> None:
     todos = store.Store(table="todo", region=SETTINGS.region)
-    for _ in range(CALLS + 1):
+    for _ in range(MAX_CONCURRENT_CALLS + 1):
         with pytest.raises(ClientError, match="ValidationException"):
             todos.get("")
 
 
 def test_connections_suffice_for_every_call(table: Any) -> None:
     config: Any = store.Store(table="todo", region=SETTINGS.region)._client.meta.config
-    assert REQUESTS > CALLS == config.max_pool_connections
+    assert MAX_CONCURRENT_REQUESTS > MAX_CONCURRENT_CALLS == config.max_pool_connections
     assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)

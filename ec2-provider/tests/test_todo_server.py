@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import FOLDER
-from todo.settings import CALLS
+from todo.settings import MAX_CONCURRENT_CALLS
 from todo.store import READ_TIMEOUT
 
 GUNICORN = [str(Path(sys.executable).with_name("gunicorn")), "-c", "todo/gunicorn.conf.py"]
@@ -144,11 +144,12 @@ def test_health_checks_are_answered_while_dynamodb_is_silent() -> None:
         pool = stack.enter_context(ThreadPoolExecutor(asked))
         check, *connections = [stack.enter_context(closing(server.connect())) for _ in range(1 + asked)]
         answers = [pool.submit(get, each, "/todo/00000000") for each in connections]
-        list(islice(as_completed(answers), asked - 2 * CALLS))
+        list(islice(as_completed(answers), asked - 2 * MAX_CONCURRENT_CALLS))
         assert get(check, "/healthz")[0] == 200
         silent.close()  # so that the calls under way end
         assert {each.result()[0] for each in answers} == {503}
         # In milliseconds: who called has waited for three attempts.
         assert (
-            sum(line["durationMs"] < 3 * READ_TIMEOUT * 1000 for line in server.stop()) >= asked - 2 * CALLS
+            sum(line["durationMs"] < 3 * READ_TIMEOUT * 1000 for line in server.stop())
+            >= asked - 2 * MAX_CONCURRENT_CALLS
         )

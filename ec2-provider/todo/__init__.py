@@ -7,10 +7,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from todo.answers import answer, log_access, refuse, start_clock, unavailable
-from todo.inputs import ID, MAX_BODY, read_data, read_page, write_cursor
+from todo.responses import answer, log_access, refuse, start_clock, unavailable
 from todo.settings import Settings
 from todo.store import BusyError, NoFreeIdError, Store
+from todo.validation import ID, MAX_BODY, read_data, read_page, write_cursor
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn import util  # type: ignore[import-untyped]
 
 from todo.settings import Settings, SettingsError
-from todo.store import ANSWER_WITHIN
+from todo.store import DEADLINE_SECONDS
 from todo.worker import Worker
 
 try:
@@ -24,7 +24,7 @@ workers = 2  # one for each of the instance's CPUs
 worker_class = Worker
 threads = 400  # one for each request that is still arriving; todo/worker.py says how many are worked on
 keepalive = 360  # seconds; longer than the 350 s of the NLB, which must be the one to close
-graceful_timeout = _settings.drain_seconds + int(ANSWER_WITHIN) + 4
+graceful_timeout = _settings.drain_seconds + int(DEADLINE_SECONDS) + 4
 # Bytes. The API accepts 10,240 for the request line and all headers; gunicorn takes no longer line than this.
 limit_request_line, limit_request_field_size = 8190, 10_240
 header_map = "drop"  # x_auth_subject must never pass for x-auth-subject

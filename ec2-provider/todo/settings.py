@@ -7,8 +7,8 @@ from typing import Self
 
 # Of one worker process: how many requests call DynamoDB at a time, each over a connection of its own, and how many are
 # worked on. More would only take turns at running Python, and the slowest would get slower; the last answers in a stall.
-CALLS = 6
-REQUESTS = CALLS + 1
+MAX_CONCURRENT_CALLS = 6
+MAX_CONCURRENT_REQUESTS = MAX_CONCURRENT_CALLS + 1
 
 _VARIABLES = {  # name: (default, accepted, example)
     "TABLE_NAME": (None, r"[\w.-]{3,255}", "todo"),

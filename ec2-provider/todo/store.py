@@ -1,4 +1,4 @@
-"""Todos in DynamoDB. Every method returns or raises within ANSWER_WITHIN, the SDK's retries included."""
+"""Todos in DynamoDB. Every method returns or raises within DEADLINE_SECONDS, the SDK's retries included."""
 
 import secrets
 import time
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import boto3
 from botocore.config import Config
 
-from todo.settings import CALLS
+from todo.settings import MAX_CONCURRENT_CALLS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef
 
-ANSWER_WITHIN = 8.0  # seconds; the API in front gives up after 10
+DEADLINE_SECONDS = 8.0  # seconds; the API in front gives up after 10
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 0.5, 1.0, 3
 # The SDK's standard mode sleeps up to 1 s before the second attempt and up to 2 s before the third.
 SLOWEST_CALL = ATTEMPTS * (CONNECT_TIMEOUT + READ_TIMEOUT) + sum(2.0**n for n in range(ATTEMPTS - 1))
@@ -54,19 +54,21 @@ class Store:
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            max_pool_connections=CALLS,
+            max_pool_connections=MAX_CONCURRENT_CALLS,
             user_agent="todo",  # composing the SDK's own for each request takes a tenth of a call's CPU time
         )
         self._client = boto3.client("dynamodb", region_name=region, config=config)
         self._table = table
-        self._turns, self._stalled = Semaphore(CALLS), False
+        self._turns, self._stalled = Semaphore(MAX_CONCURRENT_CALLS), False
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Raises BusyError when a call could no longer end within ANSWER_WITHIN, and then at once until another has ended."""
-        self._stalled = not self._turns.acquire(timeout=0 if self._stalled else ANSWER_WITHIN - SLOWEST_CALL)
+        """Raises BusyError when a call could no longer end within DEADLINE_SECONDS, and then at once until another has ended."""
+        self._stalled = not self._turns.acquire(
+            timeout=0 if self._stalled else DEADLINE_SECONDS - SLOWEST_CALL
+        )
         if self._stalled:
-            raise BusyError(f"{CALLS} calls are under way and none ends")
+            raise BusyError(f"{MAX_CONCURRENT_CALLS} calls are under way and none ends")
         try:
             yield
         finally:
@@ -74,7 +76,7 @@ class Store:
 
     def create(self, data: str) -> Todo:
         """Stores a todo under an id that no other has; raises NoFreeIdError or BusyError."""
-        last_start = time.monotonic() + ANSWER_WITHIN - SLOWEST_CALL
+        last_start = time.monotonic() + DEADLINE_SECONDS - SLOWEST_CALL
         with self._turn():
             return self._create(data, last_start)
 

@@ -12,8 +12,8 @@ from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from todo.inputs import MAX_BODY
-from todo.settings import REQUESTS
+from todo.settings import MAX_CONCURRENT_REQUESTS
+from todo.validation import MAX_BODY
 
 # Seconds: for the client to send a request, to take the answer, and to close after the last answer.
 RECEIVE_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 8.0, 8.0, 2.0
@@ -46,7 +46,7 @@ class Connection(socket.socket):
 class Worker(ThreadWorker):
     """Many threads wait for requests to arrive; few work on one, as more would only take turns at running Python."""
 
-    turns = Semaphore(REQUESTS)
+    turns = Semaphore(MAX_CONCURRENT_REQUESTS)
 
     def accept(self, listener: Any) -> None:
         """Lets the worker with fewer connections come first: all wake for a new one, and one that is kept alive stays.

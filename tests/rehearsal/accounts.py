@@ -14,7 +14,7 @@ assume_in_moto = STSBackend.assume_role
 
 
 def account_of(key: str) -> str:
-    """The account of our keys, see world.py, and of assumed roles. AWS refuses any other key."""
+    """The account of our keys, see environment.py, and of assumed roles. AWS refuses any other key."""
     if ours := re.fullmatch(r"AKIA(\d{12})TEST", key):
         return ours[1]
     for account, partitions in list(iam.iam_backends.items()):

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
-from .world import access_key
+from .environment import access_key
 
 Properties = dict[str, Any]
 LOCK = Lock()

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from .world import EC2, ECS, FOLDER, GATEWAY, Checkout, Shell, World
+from .environment import EC2, ECS, FOLDER, GATEWAY, Checkout, Environment, Shell
 
 
 @dataclass
@@ -21,18 +21,18 @@ class Deployed:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """Three accounts, bootstrapped, with nothing in them."""
-    with World(tmp_path_factory.mktemp("world")) as world:
+    with Environment(tmp_path_factory.mktemp("environment")) as environment:
         checkout = Checkout(tmp_path_factory.mktemp("bootstrap"))
 
         def bootstrap(account: str) -> CompletedProcess[str]:
-            return checkout.run(f"make --silent -C {FOLDER[account]} bootstrap", world.shell(account))
+            return checkout.run(f"make --silent -C {FOLDER[account]} bootstrap", environment.shell(account))
 
         with ThreadPoolExecutor(3) as pool:
             for done in pool.map(bootstrap, FOLDER):
                 assert done.returncode == 0, done.stderr
-        yield world
+        yield environment
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def names(world: World, providers: Checkout) -> dict[str, str]:
+def names(environment: Environment, providers: Checkout) -> dict[str, str]:
     """Deploys both providers as in the blog; what they print is what the gateway's team exports."""
     with ThreadPoolExecutor(2) as pool:
-        shells = {"make deploy-ecs": world.shell(ECS), "make deploy-ec2": world.shell(EC2)}
+        shells = {"make deploy-ecs": environment.shell(ECS), "make deploy-ec2": environment.shell(EC2)}
         for done in pool.map(lambda each: providers.run(*each), shells.items()):
             assert done.returncode == 0, done.stderr
     return service_names(providers)
@@ -59,13 +59,16 @@ def names(world: World, providers: Checkout) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def deployed(
-    world: World, names: dict[str, str], providers: Checkout, tmp_path_factory: pytest.TempPathFactory
+    environment: Environment,
+    names: dict[str, str],
+    providers: Checkout,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployed:
     """The gateway, deployed from a machine where the providers never were, while one of them is deployed again."""
     gateway = Checkout(tmp_path_factory.mktemp("gateway"))
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(gateway.run, "make deploy-gateway", world.shell(GATEWAY, **names))
-        second = pool.submit(providers.run, "make deploy-ecs", world.shell(ECS))
+        first = pool.submit(gateway.run, "make deploy-gateway", environment.shell(GATEWAY, **names))
+        second = pool.submit(providers.run, "make deploy-ecs", environment.shell(ECS))
     for done in (first.result(), second.result()):
         assert done.returncode == 0, done.stderr
     return Deployed(gateway, first.result().stdout, second.result())
@@ -78,13 +81,15 @@ def service_names(checkout: Checkout) -> dict[str, str]:
     }
 
 
-def refusal(world: World, checkout: Checkout, command: str, environ: Shell, folder: str = ".") -> str:
+def refusal(
+    environment: Environment, checkout: Checkout, command: str, environ: Shell, folder: str = "."
+) -> str:
     """What the command says before it ends with an error and without a change."""
-    since, docker = world.mark(), checkout.docker.read_text()
+    since, docker = environment.mark(), checkout.docker.read_text()
     done = checkout.run(command, environ, folder)
     assert done.returncode != 0, done.stdout
     assert "Traceback" not in done.stderr
-    assert world.writes(since) == []
+    assert environment.writes(since) == []
     assert checkout.docker.read_text() == docker
     # make names the target that failed; all else comes from us.
     return re.sub(r"^make(\[\d\])?: .*\n", "", done.stderr, flags=re.MULTILINE)

@@ -11,16 +11,16 @@ from botocore.exceptions import ClientError
 from tests.conftest import ROOT
 
 from .conftest import Deployed, service_names
-from .world import EC2, ECS, FOLDER, GATEWAY, REGION, Checkout, World, exported
+from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, Checkout, Environment, exported
 
 pytestmark = pytest.mark.slow
 REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
 LIVE = [{"Name": "vpc-endpoint-state", "Values": ["available"]}]
 
 
-def endpoint_addresses(world: World) -> dict[str, set[str]]:
+def endpoint_addresses(environment: Environment) -> dict[str, set[str]]:
     """Endpoint service name → private addresses of the gateway's endpoint to it."""
-    ec2 = world.client(GATEWAY, "ec2")
+    ec2 = environment.client(GATEWAY, "ec2")
     found = {}
     for endpoint in ec2.describe_vpc_endpoints(Filters=LIVE)["VpcEndpoints"]:
         assert endpoint["VpcEndpointType"] == "Interface"
@@ -31,10 +31,10 @@ def endpoint_addresses(world: World) -> dict[str, set[str]]:
     return found
 
 
-def check_services(world: World, names: dict[str, str]) -> None:
+def check_services(environment: Environment, names: dict[str, str]) -> None:
     """Each provider has one endpoint service, with the name it printed, that admits the gateway's account alone."""
     for account, name in zip((ECS, EC2), names.values(), strict=True):
-        ec2 = world.client(account, "ec2")
+        ec2 = environment.client(account, "ec2")
         [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
         permissions = ec2.describe_vpc_endpoint_service_permissions(ServiceId=service["ServiceId"])
         assert service["ServiceName"] == name
@@ -44,12 +44,14 @@ def check_services(world: World, names: dict[str, str]) -> None:
         [connection] = ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
         assert (connection["VpcEndpointOwner"], connection["VpcEndpointState"]) == (GATEWAY, "available")
     with pytest.raises(ClientError, match="InvalidServiceName"):
-        world.client(EC2, "ec2").describe_vpc_endpoint_services(ServiceNames=[names["DOGNAME_SERVICE_NAME"]])
+        environment.client(EC2, "ec2").describe_vpc_endpoint_services(
+            ServiceNames=[names["DOGNAME_SERVICE_NAME"]]
+        )
 
 
-def check_routes(world: World, names: dict[str, str], url: str) -> None:
+def check_routes(environment: Environment, names: dict[str, str], url: str) -> None:
     """Each route of the registry, all of them open, ends at the addresses of its service's endpoint, by way of its own listener."""
-    api, elb = world.client(GATEWAY, "apigatewayv2"), world.client(GATEWAY, "elbv2")
+    api, elb = environment.client(GATEWAY, "apigatewayv2"), environment.client(GATEWAY, "elbv2")
     [http] = api.get_apis()["Items"]
     assert http["ApiEndpoint"] == url
     integrations = {
@@ -69,7 +71,7 @@ def check_routes(world: World, names: dict[str, str], url: str) -> None:
             (each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]
         }
         reached[route["RouteKey"]] = (listener["Port"], targets)
-    addresses = endpoint_addresses(world)
+    addresses = endpoint_addresses(environment)
     assert addresses.keys() == set(names.values())
     assert len(set.union(*addresses.values())) == 4  # two zones each, none shared
     assert reached == {
@@ -83,10 +85,10 @@ def check_routes(world: World, names: dict[str, str], url: str) -> None:
 
 
 def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
-    world: World, names: dict[str, str], deployed: Deployed
+    environment: Environment, names: dict[str, str], deployed: Deployed
 ) -> None:
-    check_services(world, names)
-    check_routes(world, names, deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"])
+    check_services(environment, names)
+    check_routes(environment, names, deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"])
 
 
 def test_the_gateway_says_which_names_it_was_deployed_with(names: dict[str, str], deployed: Deployed) -> None:
@@ -97,9 +99,9 @@ def test_the_gateway_says_which_names_it_was_deployed_with(names: dict[str, str]
 
 
 def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
-    world: World, names: dict[str, str], deployed: Deployed, providers: Checkout
+    environment: Environment, names: dict[str, str], deployed: Deployed, providers: Checkout
 ) -> None:
-    ecr = world.client(ECS, "ecr")
+    ecr = environment.client(ECS, "ecr")
     [repository] = ecr.describe_repositories(repositoryNames=["dog-names"])["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"]["scanOnPush"] is True
@@ -107,8 +109,10 @@ def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
     assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
     [image] = ecr.describe_images(repositoryName="dog-names")["imageDetails"]
     [tag] = image["imageTags"]
-    [definition] = world.client(ECS, "ecs").list_task_definitions()["taskDefinitionArns"]
-    task = world.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
+    [definition] = environment.client(ECS, "ecs").list_task_definitions()["taskDefinitionArns"]
+    task = environment.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)[
+        "taskDefinition"
+    ]
     registry = f"{ECS}.dkr.ecr.{REGION}.amazonaws.com"
     assert [each["image"] for each in task["containerDefinitions"]] == [f"{registry}/dog-names:{tag}"]
     pushed = [
@@ -124,11 +128,11 @@ def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
 
 
 def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
-    world: World, names: dict[str, str], deployed: Deployed, providers: Checkout
+    environment: Environment, names: dict[str, str], deployed: Deployed, providers: Checkout
 ) -> None:
     # Keys of another account are around all the time: with a profile they must not matter.
-    person = world.profiles() | exported(GATEWAY)
-    refused = providers.run("make -C ecs-provider destroy", world.shell(ECS))
+    person = environment.profiles() | exported(GATEWAY)
+    refused = providers.run("make -C ecs-provider destroy", environment.shell(ECS))
     said = re.fullmatch(
         r"error: ecs-provider is in use: (vpce-\w+) of account 111111111111: available; destroy global-apigw first, or "
         r"cut them off: aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id (vpce-svc-\w+) "
@@ -136,10 +140,12 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
         refused.stderr,
     )
     assert said
-    world.client(ECS, "ec2").reject_vpc_endpoint_connections(ServiceId=said[2], VpcEndpointIds=[said[1]])
+    environment.client(ECS, "ec2").reject_vpc_endpoint_connections(
+        ServiceId=said[2], VpcEndpointIds=[said[1]]
+    )
     assert (
         providers.run(
-            ".venv/bin/python preflight.py destroy never", world.shell(ECS), "ecs-provider"
+            ".venv/bin/python preflight.py destroy never", environment.shell(ECS), "ecs-provider"
         ).returncode
         == 0
     )
@@ -151,37 +157,39 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
         "ecs-provider",
     ]
     for account in FOLDER:
-        ec2 = world.client(account, "ec2")
+        ec2 = environment.client(account, "ec2")
         assert [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
         assert ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"] == []
-        stacks = world.client(account, "cloudformation").describe_stacks()["Stacks"]
+        stacks = environment.client(account, "cloudformation").describe_stacks()["Stacks"]
         assert [stack["StackName"] for stack in stacks] == ["CDKToolkit"]
-    assert len(world.client(EC2, "dynamodb").list_tables()["TableNames"]) == 1
-    since = world.mark()
+    assert len(environment.client(EC2, "dynamodb").list_tables()["TableNames"]) == 1
+    since = environment.mark()
     done = providers.run("make deploy", person)
     assert done.returncode == 0, done.stderr
-    made = [call["account"] for call in world.writes(since) if call["action"] == "ExecuteChangeSet"]
+    made = [call["account"] for call in environment.writes(since) if call["action"] == "ExecuteChangeSet"]
     assert made == [ECS, EC2, GATEWAY]
     new = service_names(providers)
     assert not set(new.values()) & set(names.values())
     for (variable, name), folder in zip(new.items(), ("ecs-provider", "ec2-provider"), strict=True):
         assert f"{variable}={name} (from {folder}/.outputs/{folder}.json)\n" in done.stdout
-    check_services(world, new)
-    check_routes(world, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
+    check_services(environment, new)
+    check_routes(environment, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
 
 
-def test_a_fresh_clone_destroys_in_a_region_whose_zones_are_not_known(world: World, fresh: Checkout) -> None:
+def test_a_fresh_clone_destroys_in_a_region_whose_zones_are_not_known(
+    environment: Environment, fresh: Checkout
+) -> None:
     # The template is synthesized anew for that, and whatever the registry says does not matter to it.
     environ = {"AWS_REGION": "ap-northeast-3", "AZ_IDS": "apne3-az1,apne3-az2", "SERVICES": "gone.toml"}
-    done = fresh.run("make -C global-apigw destroy", world.shell(GATEWAY, **environ))
+    done = fresh.run("make -C global-apigw destroy", environment.shell(GATEWAY, **environ))
     assert done.returncode == 0, done.stderr
     manifest = json.loads((fresh.root / "global-apigw/cdk.out/manifest.json").read_text())
     assert manifest["artifacts"]["global-apigw"]["environment"] == f"aws://{GATEWAY}/ap-northeast-3"
 
 
-def test_fails_when_a_template_has_a_type_that_nothing_binds(world: World) -> None:
+def test_fails_when_a_template_has_a_type_that_nothing_binds(environment: Environment) -> None:
     template = json.dumps({"Resources": {"X": {"Type": "AWS::Wrong::Thing"}}})
     with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::Wrong::Thing\]"):
-        world.client(ECS, "cloudformation").create_change_set(
+        environment.client(ECS, "cloudformation").create_change_set(
             StackName="x", ChangeSetName="x", ChangeSetType="CREATE", TemplateBody=template
         )

@@ -5,18 +5,18 @@ import re
 
 import pytest
 
-from .world import REGION, STRANGER, Checkout, World
+from .environment import REGION, STRANGER, Checkout, Environment
 
 pytestmark = pytest.mark.slow
 REASON = "boot failed: could not install Python\ntry 3 of 3 failed: dnf install -y -q python3.13"
 
 
 def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
-    world: World, fresh: Checkout
+    environment: Environment, fresh: Checkout
 ) -> None:
-    team = world.shell(STRANGER)
+    team = environment.shell(STRANGER)
     assert fresh.run("make -C ec2-provider bootstrap", team).returncode == 0
-    s3, dynamodb = world.client(STRANGER, "s3"), world.client(STRANGER, "dynamodb")
+    s3, dynamodb = environment.client(STRANGER, "s3"), environment.client(STRANGER, "dynamodb")
     where = {
         "Bucket": f"cloudformation-waitcondition-{REGION}",
         "Key": "ec2-provider-FleetFirstBootHandle10626B60",
@@ -54,7 +54,7 @@ def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
     printed = json.loads((fresh.root / "ec2-provider/.outputs/ec2-provider.json").read_text())["ec2-provider"]
     assert printed["tablename"] == table
     [own] = set(dynamodb.list_tables()["TableNames"]) - {table}
-    since = world.mark()
+    since = environment.mark()
     back = fresh.run("make deploy-ec2", team)
     assert f"TABLE_NAME={own},{table}; a later deploy may leave {table} out\n" in back.stderr
-    assert world.writes(since) == []
+    assert environment.writes(since) == []

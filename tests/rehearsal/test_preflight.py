@@ -3,20 +3,20 @@
 import pytest
 
 from .conftest import refusal, service_names
-from .world import EC2, ECS, GATEWAY, NEWCOMER, WRONG, Checkout, World
+from .environment import EC2, ECS, GATEWAY, NEWCOMER, WRONG, Checkout, Environment
 
 pytestmark = pytest.mark.slow
 
 
-def allow_vcpus(world: World, value: float) -> None:
-    quotas = world.client(EC2, "service-quotas")
+def allow_vcpus(environment: Environment, value: float) -> None:
+    quotas = environment.client(EC2, "service-quotas")
     quotas.request_service_quota_increase(ServiceCode="ec2", QuotaCode="L-1216C47A", DesiredValue=value)
 
 
 @pytest.fixture(autouse=True)
-def enough_vcpus(world: World) -> None:
+def enough_vcpus(environment: Environment) -> None:
     """Or ec2-provider's instances, when they are there, would be the first mistake."""
-    allow_vcpus(world, 8)
+    allow_vcpus(environment, 8)
 
 
 NOT_BOOTSTRAPPED = (
@@ -25,18 +25,18 @@ NOT_BOOTSTRAPPED = (
 )
 
 
-def test_fails_when_the_account_is_not_bootstrapped(world: World, fresh: Checkout) -> None:
-    assert refusal(world, fresh, "make deploy-ecs", world.shell(NEWCOMER)) == NOT_BOOTSTRAPPED.format(
-        "ecs-provider"
-    )
+def test_fails_when_the_account_is_not_bootstrapped(environment: Environment, fresh: Checkout) -> None:
+    assert refusal(
+        environment, fresh, "make deploy-ecs", environment.shell(NEWCOMER)
+    ) == NOT_BOOTSTRAPPED.format("ecs-provider")
 
 
 def test_fails_before_the_first_of_three_deploys_when_any_account_is_not_bootstrapped(
-    world: World, fresh: Checkout
+    environment: Environment, fresh: Checkout
 ) -> None:
     for team, folder in (("ECS", "ecs-provider"), ("EC2", "ec2-provider"), ("GATEWAY", "global-apigw")):
-        environ = world.profiles() | {f"{team}_ACCOUNT": NEWCOMER, f"{team}_PROFILE": "newcomer"}
-        assert refusal(world, fresh, "make deploy", environ) == NOT_BOOTSTRAPPED.format(folder)
+        environ = environment.profiles() | {f"{team}_ACCOUNT": NEWCOMER, f"{team}_PROFILE": "newcomer"}
+        assert refusal(environment, fresh, "make deploy", environ) == NOT_BOOTSTRAPPED.format(folder)
 
 
 CATS = """
@@ -61,7 +61,7 @@ routes = [{ key = "GET /cats" }]
     ],
 )  # fmt: skip
 def test_fails_before_the_first_of_three_deploys_when_the_gateway_s_would(
-    world: World, fresh: Checkout, registry: str | None, names: dict[str, str], said: str
+    environment: Environment, fresh: Checkout, registry: str | None, names: dict[str, str], said: str
 ) -> None:
     # The providers' deploys take a quarter of an hour, and the gateway's would then have told what was known before.
     path, known = fresh.root / "registry.toml", fresh.root / f"global-apigw/{registry}"
@@ -70,33 +70,42 @@ def test_fails_before_the_first_of_three_deploys_when_the_gateway_s_would(
         path.write_text(text.replace("issuer.example.com", "127.0.0.1:1"))  # where nobody listens
     if registry == "services.toml":
         path.write_text(path.read_text() + CATS)
-    environ = world.profiles() | {"SERVICES": str(path)} | names
-    assert refusal(world, fresh, "make deploy", environ).startswith(said.format(path=path))
+    environ = environment.profiles() | {"SERVICES": str(path)} | names
+    assert refusal(environment, fresh, "make deploy", environ).startswith(said.format(path=path))
 
 
-def test_fails_when_a_zone_has_no_vpc_links_in_every_folder(world: World, fresh: Checkout) -> None:
-    environ = world.profiles() | {"AWS_REGION": "us-east-1", "AZ_IDS": "use1-az1,use1-az3"}
+def test_fails_when_a_zone_has_no_vpc_links_in_every_folder(
+    environment: Environment, fresh: Checkout
+) -> None:
+    environ = environment.profiles() | {"AWS_REGION": "us-east-1", "AZ_IDS": "use1-az1,use1-az3"}
     said = (
         "error: no HTTP API can reach zone use1-az3, which has no VPC links, and all three folders use the same zones; "
         "choose two others of the region: AZ_IDS=<id>,<id>\n"
     )
     for command in ("make deploy", "make deploy-ecs", "make deploy-ec2"):
-        assert refusal(world, fresh, command, environ) == said
+        assert refusal(environment, fresh, command, environ) == said
 
 
-def test_fails_when_the_alarm_topic_is_in_another_region(world: World, fresh: Checkout) -> None:
+def test_fails_when_the_alarm_topic_is_in_another_region(environment: Environment, fresh: Checkout) -> None:
     topic = "arn:aws:sns:eu-west-1:222222222222:alarms"
     said = (
         "error: ALARM_TOPIC_ARN is a topic in eu-west-1, AWS_REGION is us-west-2: CloudWatch sends alarms only to topics of "
         "their own region; name a topic in us-west-2\n"
     )
-    assert refusal(world, fresh, "make deploy-ecs", world.shell(ECS, ALARM_TOPIC_ARN=topic)) == said
-    assert refusal(world, fresh, "make deploy", world.profiles() | {"GATEWAY_ALARM_TOPIC_ARN": topic}) == said
+    assert (
+        refusal(environment, fresh, "make deploy-ecs", environment.shell(ECS, ALARM_TOPIC_ARN=topic)) == said
+    )
+    assert (
+        refusal(
+            environment, fresh, "make deploy", environment.profiles() | {"GATEWAY_ALARM_TOPIC_ARN": topic}
+        )
+        == said
+    )
 
 
-def test_fails_when_all_in_one_go_has_one_alarm_topic(world: World, fresh: Checkout) -> None:
-    environ = world.profiles() | {"ALARM_TOPIC_ARN": "arn:aws:sns:us-west-2:222222222222:alarms"}
-    assert refusal(world, fresh, "make deploy", environ).endswith(
+def test_fails_when_all_in_one_go_has_one_alarm_topic(environment: Environment, fresh: Checkout) -> None:
+    environ = environment.profiles() | {"ALARM_TOPIC_ARN": "arn:aws:sns:us-west-2:222222222222:alarms"}
+    assert refusal(environment, fresh, "make deploy", environ).endswith(
         "*** ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with "
         "ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in "
         "docs/deploy.md.  Stop.\n"
@@ -104,17 +113,17 @@ def test_fails_when_all_in_one_go_has_one_alarm_topic(world: World, fresh: Check
 
 
 def test_fails_when_a_name_is_exported_that_the_deploys_before_it_would_tell(
-    world: World, fresh: Checkout
+    environment: Environment, fresh: Checkout
 ) -> None:
-    environ = world.profiles() | {"TODO_SERVICE_NAME": WRONG}
-    assert refusal(world, fresh, "make deploy", environ) == (
+    environ = environment.profiles() | {"TODO_SERVICE_NAME": WRONG}
+    assert refusal(environment, fresh, "make deploy", environ) == (
         f"error: TODO_SERVICE_NAME is {WRONG}, but ec2-provider is about to be deployed and tells its name itself; unset "
         "TODO_SERVICE_NAME\n"
     )
 
 
 def test_fails_when_an_exported_name_is_not_that_of_the_last_deploy(
-    world: World, providers: Checkout, names: dict[str, str]
+    environment: Environment, providers: Checkout, names: dict[str, str]
 ) -> None:
     todo = service_names(providers)["TODO_SERVICE_NAME"]
     said = (
@@ -123,21 +132,21 @@ def test_fails_when_an_exported_name_is_not_that_of_the_last_deploy(
         "been deployed from elsewhere since\n"
     )
     for command, environ in {
-        "make deploy-gateway": world.shell(GATEWAY),
-        "make deploy": world.profiles(),
+        "make deploy-gateway": environment.shell(GATEWAY),
+        "make deploy": environment.profiles(),
     }.items():
-        assert refusal(world, providers, command, environ | {"TODO_SERVICE_NAME": WRONG}) == said
+        assert refusal(environment, providers, command, environ | {"TODO_SERVICE_NAME": WRONG}) == said
 
 
 def test_fails_when_a_roll_exceeds_the_quota_of_vcpus(
-    world: World, providers: Checkout, names: dict[str, str]
+    environment: Environment, providers: Checkout, names: dict[str, str]
 ) -> None:
-    allow_vcpus(world, 5)  # as in a new account
+    allow_vcpus(environment, 5)  # as in a new account
     request = (
         "aws service-quotas request-service-quota-increase --region us-west-2 --service-code ec2 --quota-code L-1216C47A "
         "--desired-value 8"
     )
-    assert refusal(world, providers, "make deploy-ec2", world.shell(EC2)) == (
+    assert refusal(environment, providers, "make deploy-ec2", environment.shell(EC2)) == (
         "error: account 333333333333 may run 5 vCPUs in us-west-2 (quota L-1216C47A), 4 run already, this deploy launches 4 "
         f"more; ask for more and wait for it: {request}\n"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import FOLDERS
 
-from .world import Checkout, exported, shell
+from .environment import Checkout, exported, shell
 
 STEPS = """\
 PYTHON tools/service_names.py

@@ -53,7 +53,7 @@ def _items(template: Template, resource: Resource) -> Iterator[Item]:
         case other if not CATALOG.get(other, {}).get("free"):
             raise CostError(
                 f"{properties.where}: what does it cost while idle? "
-                "Price it in tools/billed.py, or say free = true in tools/resources.toml"
+                "Price it in tools/pricing.py, or say free = true in tools/resources.toml"
             )
 
 

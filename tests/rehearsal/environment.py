@@ -1,4 +1,4 @@
-"""The rehearsal's world: the server and its record of calls, the people with their shells, the copies of the repo."""
+"""The rehearsal's environment: the server and its record of calls, the people with their shells, the copies of the repo."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def access_key(account: str) -> str:
 
 
 @dataclass
-class World:
+class Environment:
     home: Path
     server: subprocess.Popen[bytes] = field(init=False)
 
@@ -62,7 +62,7 @@ class World:
         )
         (self.home / "config").write_text("".join(lines))
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Environment:
         command = [sys.executable, "-m", f"{__package__}.server", str(self.port), str(self.record)]
         with (self.home / "server.log").open("wb") as log:
             self.server = subprocess.Popen(command, cwd=ROOT, env=own(), stdout=log, stderr=log)
