@@ -14,7 +14,7 @@ from bench.report import Figure
 from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, inherited, serve
 from tools import synth
 
-PLAYED = str(ROOT / "bench/.local/baselines")
+BASELINES = str(ROOT / "bench/.local/baselines")
 DOG_NAMES = str(ROOT / "ecs-provider/.local/dog-names")
 
 
@@ -26,9 +26,9 @@ def ratio(what: str, one: list[Sample], other: list[Sample]) -> list[float]:
 def dogs(run: Run) -> Iterator[Figure]:
     """dog-names beside the least that net/http can do, and beside the shape of the 2021 sample's handler."""
     with (
-        serve(PLAYED, "constant", cpu=OWN_CPU) as bare,
+        serve(BASELINES, "constant", cpu=OWN_CPU) as bare,
         serve(DOG_NAMES, cpu=OWN_CPU, ACCESS_LOG="off") as silent,
-        serve(PLAYED, "sample", cpu=OWN_CPU) as old,
+        serve(BASELINES, "sample", cpu=OWN_CPU) as old,
         serve(DOG_NAMES, cpu=OWN_CPU) as logging,
     ):
         cases = {
@@ -50,7 +50,7 @@ def todos(run: Run) -> Iterator[Figure]:
     environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     flask = (".venv/bin/flask", "--app", "todo:create_app", "run", "--port", "{port}")
     operations = {"create": ("/todo", "post.lua"), "read": ("/todo/00000000", ""), "list": ("/todo", "")}
-    with serve(PLAYED, "dynamodb", ready="/fill/0") as database:
+    with serve(BASELINES, "dynamodb", ready="/fill/0") as database:
         environ["AWS_ENDPOINT_URL_DYNAMODB"] = database.url
 
         def case(server: Server, path: str, script: str = "", size: int = 100) -> Case:
