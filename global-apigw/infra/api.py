@@ -48,9 +48,11 @@ class Api(Construct):
         self.security_group = ec2.SecurityGroup(
             self, "VpcLinkSg", vpc=vpc, allow_all_outbound=False, description="VPC link"
         )
-        cors = registry.cors_origins and apigateway.CfnApi.CorsProperty(
-            allow_origins=list(registry.cors_origins),
-            allow_methods=sorted({route.key.split()[0] for s in registry.services for route in s.routes}),
+        cors = registry.api.cors_origins and apigateway.CfnApi.CorsProperty(
+            allow_origins=list(registry.api.cors_origins),
+            allow_methods=sorted(
+                {route.key.split()[0] for s in registry.services.values() for route in s.routes}
+            ),
             allow_headers=["authorization", "content-type"],
             expose_headers=["apigw-requestid", "link", "location"],
             max_age=300,
@@ -69,7 +71,7 @@ class Api(Construct):
             subnet_ids=[subnet.subnet_id for subnet in vpc.isolated_subnets],
             security_group_ids=[self.security_group.security_group_id],
         )
-        self._authorizer = registry.jwt and apigateway.CfnAuthorizer(
+        self._authorizer = registry.api.jwt and apigateway.CfnAuthorizer(
             self,
             "Jwt",
             api_id=self.api.ref,
@@ -77,7 +79,7 @@ class Api(Construct):
             authorizer_type="JWT",
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(
-                issuer=registry.jwt.issuer, audience=list(registry.jwt.audience)
+                issuer=registry.api.jwt.issuer, audience=list(registry.api.jwt.audience)
             ),
         )
         self.access_log = logs.LogGroup(
@@ -86,7 +88,7 @@ class Api(Construct):
         self.stage = self._stage(registry)
 
     def _stage(self, registry: Registry) -> apigateway.CfnStage:
-        throttles = {route.key: route.throttle for s in registry.services for route in s.routes}
+        throttles = {route.key: route.throttle for s in registry.services.values() for route in s.routes}
         return apigateway.CfnStage(
             self,
             "Stage",
@@ -95,24 +97,25 @@ class Api(Construct):
             stage_name="$default",
             auto_deploy=True,
             default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
-                throttling_rate_limit=registry.throttle.rate, throttling_burst_limit=registry.throttle.burst
+                throttling_rate_limit=registry.api.throttle.rate,
+                throttling_burst_limit=registry.api.throttle.burst,
             ),
             route_settings={
                 key: {"ThrottlingRateLimit": throttle.rate, "ThrottlingBurstLimit": throttle.burst}
                 for key, throttle in sorted(throttles.items())
-                if throttle != registry.throttle
+                if throttle and throttle != registry.api.throttle
             },
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
                 destination_arn=self.access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
             ),
         )
 
-    def add_service(self, service: Service, listener: elbv2.NetworkListener) -> None:
+    def add_service(self, name: str, service: Service, listener: elbv2.NetworkListener) -> None:
         """The service's routes, through the VPC link to its listener: one integration per authorization mode."""
         for auth in sorted({route.auth for route in service.routes}):
             integration = apigateway.CfnIntegration(
                 self,
-                f"{service.name}-{auth}",
+                f"{name}-{auth}",
                 api_id=self.api.ref,
                 integration_type="HTTP_PROXY",
                 integration_method="ANY",

@@ -23,9 +23,9 @@ HEADERS = {"User-Agent": "global-apigw"}
 
 def check_issuer(_: boto3.Session, settings: GatewaySettings) -> None:
     """The issuer's discovery document must name the issuer and where its keys are."""
-    if settings.registry.jwt is None:
+    if settings.registry.api.jwt is None:
         return
-    issuer = settings.registry.jwt.issuer
+    issuer = settings.registry.api.jwt.issuer
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
         document = _read(url)

@@ -38,12 +38,12 @@ class LoadBalancer(Construct):
         )
 
     def add_service(
-        self, service: Service, endpoint: ServiceEndpoint, *, client: ec2.ISecurityGroup
+        self, name: str, service: Service, endpoint: ServiceEndpoint, *, client: ec2.ISecurityGroup
     ) -> tuple[elbv2.NetworkListener, elbv2.NetworkTargetGroup]:
         """A listener on the service's own port, for `client` only, that forwards to the endpoint's addresses."""
         target_group = elbv2.NetworkTargetGroup(
             self,
-            f"{service.name}-targets",
+            f"{name}-targets",
             vpc=self.vpc,
             port=service.endpoint_port,
             protocol=elbv2.Protocol.TCP,
@@ -66,13 +66,13 @@ class LoadBalancer(Construct):
         target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
         target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         listener = self.nlb.add_listener(
-            service.name,
+            name,
             port=service.listener_port,
             protocol=elbv2.Protocol.TCP,
             default_target_groups=[target_group],
         )
-        client.connections.allow_to(self.security_group, ec2.Port.tcp(service.listener_port), service.name)
+        client.connections.allow_to(self.security_group, ec2.Port.tcp(service.listener_port), name)
         self.security_group.connections.allow_to(
-            endpoint.security_group, ec2.Port.tcp(service.endpoint_port), service.name
+            endpoint.security_group, ec2.Port.tcp(service.endpoint_port), name
         )
         return listener, target_group

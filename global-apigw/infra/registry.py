@@ -1,13 +1,24 @@
-"""The registry: services.toml, loaded and validated into frozen objects."""
+"""The registry: services.toml, loaded and validated into frozen objects. Run as a module, it prints the JSON Schema."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_ROUTES = 300
@@ -15,97 +26,102 @@ MAX_TIMEOUT_SECONDS = 30
 MAX_SCOPES = 10
 # An NLB has 50 listeners: docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
 MAX_SERVICES = 50
-AUTH_MODES = ("none", "jwt")
-ROUTE_KEY = r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+"
+# Ids of constructs: all others have a capital letter, and "constructor" is taken in any JavaScript object.
+# Compiled, because pydantic's own engine has no look-ahead; in Python, "$" alone would admit a newline at the end.
+NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
+ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
+
+Port = Annotated[int, Field(gt=0, lt=65536)]
+Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Strict(False)]
 
 
 class RegistryError(Exception):
     """Every mistake in the registry, one a line, each naming its entry and key."""
 
 
-@dataclass(frozen=True)
-class Throttle:
+class Table(BaseModel):
+    """A TOML table. The description of a key says what is expected, in the schema and in an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Throttle(Table):
     """A token bucket: `rate` requests a second on average, `burst` at once."""
 
-    rate: float
-    burst: int
+    rate: float = Field(gt=0, description="requests per second above 0")
+    burst: int = Field(gt=0, description="a number of requests above 0")
 
 
-@dataclass(frozen=True)
-class Jwt:
+class Jwt(Table):
     """Whose tokens are accepted, and for whom they must be meant."""
 
-    issuer: str
-    audience: tuple[str, ...]
+    issuer: str = Field(pattern="^https://", description="an https:// URL")
+    audience: Strings = Field(
+        min_length=1, description="at least one audience; without it any token of the issuer would do"
+    )
 
 
-@dataclass(frozen=True)
-class Route:
-    """`key` is "METHOD /path"; `scopes`, of which a token needs one, only with `auth` "jwt"."""
+class Api(Table):
+    """The API; its `throttle` is that of the routes that name none."""
 
-    key: str
-    throttle: Throttle
-    auth: str
-    scopes: tuple[str, ...]
+    throttle: Throttle = Field(description="{ rate = <requests per second>, burst = <requests> }")
+    jwt: Jwt | None = Field(default=None, description="issuer and audience")
+    cors_origins: Strings = Field(
+        default=(), description='a list of origins such as "https://app.example.com"'
+    )
 
 
-@dataclass(frozen=True)
-class Service:
+class Route(Table):
+    """A route without a `throttle` has the API's. A token needs one of the `scopes`."""
+
+    key: str = Field(pattern=ROUTE_KEY, description='"METHOD /path", such as "GET /dogs"')
+    throttle: Throttle | None = Field(default=None, description=Api.model_fields["throttle"].description)
+    auth: Literal["none", "jwt"] = Field(default="none", description="one of none, jwt")
+    scopes: Strings = Field(default=(), max_length=MAX_SCOPES, description=f"at most {MAX_SCOPES} scopes")
+
+    @field_validator("scopes")
+    @classmethod
+    def _scopes_need_tokens(cls, scopes: tuple[str, ...], route: ValidationInfo) -> tuple[str, ...]:
+        if scopes and route.data.get("auth") == "none":
+            raise ValueError('scopes need auth = "jwt"')
+        return scopes
+
+
+class Service(Table):
     """One service in another account. `endpoint_service` names the variable that holds its VPC endpoint service."""
 
-    name: str
-    endpoint_service: str
-    endpoint_port: int
-    listener_port: int
-    health_path: str
-    timeout_seconds: int
-    routes: tuple[Route, ...]
+    endpoint_service: str = Field(pattern="^[A-Z][A-Z0-9_]*$", description="an environment variable's name")
+    endpoint_port: Port = Field(description="a port")
+    listener_port: Port = Field(description="a port that no other service has or had")
+    health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
+    timeout_seconds: int = Field(
+        gt=0,
+        le=MAX_TIMEOUT_SECONDS,
+        description=f"1 to {MAX_TIMEOUT_SECONDS}, above what the service itself takes at most",
+    )
+    routes: Annotated[tuple[Route, ...], Strict(False)] = Field(
+        min_length=1, description="a list with at least one route"
+    )
 
 
-@dataclass(frozen=True)
-class Registry:
-    """Services in order of name, so that the order of the file changes nothing."""
+class Registry(Table):
+    """Services by name, in order of name, so that the order of the file changes nothing."""
 
-    services: tuple[Service, ...]
-    throttle: Throttle
-    jwt: Jwt | None
-    cors_origins: tuple[str, ...]
+    api: Api = Field(description="a table with throttle")
+    services: Annotated[
+        dict[Annotated[str, Field(pattern=NAME)], Service],
+        AfterValidator(lambda it: dict(sorted(it.items()))),
+    ] = Field(
+        min_length=1,
+        max_length=MAX_SERVICES,
+        description=f"1 to {MAX_SERVICES} [services.<name>] entries, for which the shared load balancer has listeners",
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
-class _Table:
-    """A TOML table whose keys are taken one by one; what is left over at the end is unknown."""
-
-    def __init__(self, where: str, values: object, problems: list[str]) -> None:
-        self.where, self.problems = where, problems
-        self.values: dict[str, Any] = dict(cast(dict[str, Any], values)) if isinstance(values, dict) else {}
-        if not isinstance(values, dict):
-            self.problem(f"expected a table, got {values!r}")
-
-    def problem(self, text: str) -> None:
-        self.problems.append(f"{self.where}: {text}")
-
-    def take(self, key: str, kind: type, expected: str, default: Any = None, *, valid: Any = None) -> Any:
-        """The value of `key`; a wrong one is recorded with what was `expected` and replaced by an empty `kind`."""
-        value = self.values.pop(key, default)
-        right_kind = isinstance(value, (int, float) if kind is float else kind) and not isinstance(
-            value, bool
-        )
-        if value is None:
-            self.problem(f"{key} is missing, expected {expected}")
-        elif not right_kind or (valid and not valid(value)):
-            self.problem(f"{key} is {value!r}, expected {expected}")
-        else:
-            return value
-        return kind()
-
-    def strings(self, key: str, expected: str) -> tuple[str, ...]:
-        return tuple(
-            self.take(key, list, expected, [], valid=lambda v: all(isinstance(x, str) and x for x in v))
-        )
-
-    def close(self) -> None:
-        for key in self.values:
-            self.problem(f"{key} is not a known key")
+TABLES = (Throttle, Jwt, Api, Route, Service, Registry)
+EXPECTED = {name: key.description for table in TABLES for name, key in table.model_fields.items()}
+EXPECTED |= {table.__name__: f"a table of {', '.join(table.model_fields)}" for table in TABLES}
 
 
 def load_registry(text: str) -> Registry:
@@ -115,115 +131,78 @@ def load_registry(text: str) -> Registry:
     except tomllib.TOMLDecodeError as error:
         raise RegistryError(f"error: the registry is not TOML: {error}") from None
     problems: list[str] = []
-    root = _Table("registry", document, problems)
-    api = _Table("api", root.values.pop("api", None) or {}, problems)
-    entries = _Table("services", root.values.pop("services", None), problems).values
-    root.close()
-    throttle = _throttle(api, default=None)
-    jwt = _jwt(api)
-    cors = api.strings("cors_origins", 'a list of origins such as "https://app.example.com"')
-    api.close()
-    services = tuple(_service(name, entries[name], throttle, jwt, problems) for name in sorted(entries))
-    problems.extend(_conflicts(services))
+    try:
+        registry = Registry.model_validate(document)
+    except ValidationError as errors:
+        # A list of wrong items is also too short for pydantic, which counts the right ones.
+        told = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
+        problems = [_problem(document, error) for error in told]
+    problems.extend(_conflicts(document))
     if problems:
         raise RegistryError("\n".join(f"error: {problem}" for problem in problems))
-    return Registry(services, throttle, jwt, cors)
+    return registry
 
 
-def _throttle(table: _Table, default: Throttle | None) -> Throttle:
-    if default and "throttle" not in table.values:
-        return default
-    values = table.take("throttle", dict, "{ rate = <requests per second>, burst = <requests> }")
-    throttle = _Table(f"{table.where}.throttle", values, table.problems)
-    positive: Any = lambda value: value > 0  # noqa: E731 - one word for two lines
-    rate = throttle.take("rate", float, "requests per second above 0", valid=positive)
-    burst = throttle.take("burst", int, "a number of requests above 0", valid=positive)
-    throttle.close()
-    return Throttle(rate, burst)
+def _problem(document: Any, error: ErrorDetails) -> str:
+    """An error of pydantic in the words of the registry."""
+    loc, value, ctx = error["loc"], error["input"], error.get("ctx", {})
+    if loc[-1] == "[key]":
+        return f"{_entry(document, loc[:-1])}: the name must be up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
+    item = f"[{loc[-1]}]" if isinstance(loc[-1], int) else ""
+    *entry, key = loc[:-1] if item else loc
+    where, expected = _entry(document, entry, named=key != "key"), EXPECTED.get(ctx.get("class_name", key))
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{where}: {key} is not a known key"
+        case "missing":
+            return f"{where}: {key} is missing, expected {expected}"
+        case "too_long":
+            return f"{where}: {key} has {len(value)} entries, expected {expected}"
+        case "value_error":
+            return f"{where}: {ctx['error']}"
+        case _:
+            return f"{where}: {key}{item} is {value!r}, expected {expected}"
 
 
-def _jwt(api: _Table) -> Jwt | None:
-    if "jwt" not in api.values:
-        return None
-    table = _Table("api.jwt", api.values.pop("jwt"), api.problems)
-    issuer = table.take("issuer", str, "an https:// URL", valid=lambda v: v.startswith("https://"))
-    audience = table.strings("audience", "a list of audiences")
-    if not audience:
-        table.problem("audience is empty, expected at least one; without it any token of the issuer would do")
-    table.close()
-    return Jwt(issuer, audience)
+def _entry(document: Any, loc: Sequence[str | int], *, named: bool = True) -> str:
+    """The path of a table, for example "services.todo.routes[1] (GET /todo)"."""
+    path, at = "", document
+    for part in loc:
+        at = at[part]
+        path += f".{part}" if isinstance(part, str) else f"[{part}]"
+        path += f" ({at['key']})" if isinstance(part, int) and named and "key" in at else ""
+    return path.removeprefix(".") or "registry"
 
 
-def _service(name: str, values: object, throttle: Throttle, jwt: Jwt | None, problems: list[str]) -> Service:
-    table = _Table(f"services.{name}", values, problems)
-    # Ids of constructs: all others have a capital letter, and "constructor" is taken in any JavaScript object.
-    if not re.fullmatch(r"(?!constructor$)[a-z][a-z0-9-]{0,29}", name):
-        table.problem(
-            "the name must be up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
-        )
-    port: Any = lambda value: 0 < value < 65536  # noqa: E731 - one word for two lines
-    service = Service(
-        name=name,
-        endpoint_service=table.take(
-            "endpoint_service",
-            str,
-            "an environment variable's name",
-            valid=re.compile(r"[A-Z][A-Z0-9_]*").fullmatch,
-        ),
-        endpoint_port=table.take("endpoint_port", int, "a port", valid=port),
-        listener_port=table.take("listener_port", int, "a port that no other service has or had", valid=port),
-        health_path=table.take("health_path", str, "a path", valid=re.compile(r"/[\w./~-]*").fullmatch),
-        timeout_seconds=table.take(
-            "timeout_seconds",
-            int,
-            f"1 to {MAX_TIMEOUT_SECONDS}, above what the service itself takes at most",
-            valid=lambda value: 0 < value <= MAX_TIMEOUT_SECONDS,
-        ),
-        routes=tuple(
-            _route(f"{table.where}.routes[{number}]", route, throttle, jwt, problems)
-            for number, route in enumerate(
-                table.take("routes", list, "a list with at least one route", valid=len)
-            )
-        ),
-    )
-    table.close()
-    return service
-
-
-def _route(where: str, values: object, throttle: Throttle, jwt: Jwt | None, problems: list[str]) -> Route:
-    table = _Table(where, values, problems)
-    key = table.take("key", str, '"METHOD /path", such as "GET /dogs"', valid=re.compile(ROUTE_KEY).fullmatch)
-    table.where += f" ({key})"
-    auth = table.take("auth", str, f"one of {', '.join(AUTH_MODES)}", "none", valid=AUTH_MODES.__contains__)
-    scopes = table.strings("scopes", "a list of scopes")
-    if auth == "jwt" and jwt is None:
-        table.problem('auth = "jwt" needs [api.jwt] with issuer and audience')
-    if scopes and auth != "jwt":
-        table.problem('scopes need auth = "jwt"')
-    if len(scopes) > MAX_SCOPES:
-        table.problem(f"{len(scopes)} scopes, an HTTP API takes {MAX_SCOPES} a route")
-    route = Route(key, _throttle(table, throttle), auth, scopes)
-    table.close()
-    return route
-
-
-def _conflicts(services: tuple[Service, ...]) -> Iterator[str]:
-    """What no entry shows alone: doubles, overlaps and quotas."""
-    routes = [(service.name, route.key) for service in services for route in service.routes]
-    if not services:
-        yield "services: expected at least one [services.<name>] entry"
-    if len(services) > MAX_SERVICES:
-        yield f"services: {len(services)} entries, the shared load balancer takes {MAX_SERVICES}"
+def _conflicts(document: Any) -> Iterator[str]:
+    """Mistakes between entries. It reads the document and not the models, so that no other mistake hides them."""
+    has_jwt = "jwt" in dict(_tables(document)).get("api", {})
+    services = sorted(_tables(document.get("services")))
+    ports: dict[int, str] = {}
+    for name, service in services:
+        port = service.get("listener_port")
+        if isinstance(port, int) and ports.setdefault(port, name) != name:
+            yield f"services.{name}: listener_port {port} belongs to services.{ports[port]} too"
+    routes = [(name, *route) for name, service in services for route in _tables(service.get("routes"))]
     if len(routes) > MAX_ROUTES:
         yield f"services: {len(routes)} routes, an HTTP API takes {MAX_ROUTES}"
-    ports = Counter(service.listener_port for service in services)
-    for service in services:
-        if ports[service.listener_port] > 1:
-            yield f"services.{service.name}: listener_port {service.listener_port} belongs to another service too"
     # Two keys that differ only in a parameter's name match the same requests.
     shapes: dict[str, str] = {}
-    for name, key in routes:
-        shape = re.sub(r"\{\w+\}", "{}", key)
-        if shape in shapes:
+    for name, number, route in routes:
+        key, where = route.get("key"), _entry(document, ("services", name, "routes", number))
+        if route.get("auth") == "jwt" and not has_jwt:
+            yield f'{where}: auth = "jwt" needs [api.jwt] with issuer and audience'
+        if isinstance(key, str) and (shape := re.sub(r"\{\w+\}", "{}", key)) in shapes:
             yield f"services.{name}: route {key!r} overlaps with {shapes[shape]}"
-        shapes.setdefault(shape, f"{key!r} of services.{name}")
+        elif isinstance(key, str):
+            shapes[shape] = f"{key!r} of services.{name}"
+
+
+def _tables(values: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """The tables among the values of a table or a list, with their keys or numbers."""
+    keys = values if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()
+    return [(key, values[key]) for key in keys if isinstance(values[key], dict)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(Registry.model_json_schema(), indent=2))

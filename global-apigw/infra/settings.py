@@ -28,7 +28,7 @@ class GatewaySettings(Settings):
         """Names in the variables `unknown` are those that the next deploys of the providers yield."""
         values, problems = cls.read_fields(environ)
         registry = read_registry(Path(environ.get("SERVICES") or SERVICES))
-        names = {service.endpoint_service for service in registry.services} - {*unknown}
+        names = {service.endpoint_service for service in registry.services.values()} - {*unknown}
         service_names, wrong = read_variables(environ, {name: service_name(name) for name in sorted(names)})
         if problems or wrong:
             raise SettingsError(problems + wrong)

@@ -32,18 +32,20 @@ class GlobalApigwStack(Stack):
         api = Api(self, "Api", vpc=network.vpc, registry=settings.registry)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         add_api_alarms(alarms, api)
-        for service in settings.registry.services:
+        for name, service in settings.registry.services.items():
             endpoint = ServiceEndpoint(
                 self,
-                service.name,
+                name,
                 network=network,
                 service_name=settings.service_names[service.endpoint_service],
                 port=service.endpoint_port,
                 lookup=lookup,
             )
-            listener, target_group = load_balancer.add_service(service, endpoint, client=api.security_group)
-            api.add_service(service, listener)
-            alarms.healthy_targets(service.name, target_group)
+            listener, target_group = load_balancer.add_service(
+                name, service, endpoint, client=api.security_group
+            )
+            api.add_service(name, service, listener)
+            alarms.healthy_targets(name, target_group)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)
 
     @property

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from common.checks import CheckError
 from infra import issuer
 from infra.issuer import check_issuer
-from infra.registry import Jwt, Registry, Throttle
+from infra.registry import Api, Jwt, Registry, Throttle
 from infra.settings import GatewaySettings
 
 ENDED = Event()
@@ -98,8 +98,8 @@ def url(served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
 
 def check(issuer: str) -> None:
     """With a registry that names the issuer, or none."""
-    jwt = Jwt(issuer, ("a",)) if issuer else None
-    registry = Registry(services=(), throttle=Throttle(1, 1), jwt=jwt, cors_origins=())
+    jwt = Jwt(issuer=issuer, audience=("a",)) if issuer else None
+    registry = Registry.model_construct(services={}, api=Api(throttle=Throttle(rate=1, burst=1), jwt=jwt))
     place = {"account": "111111111111", "region": "us-west-2", "zone_ids": ("a", "b"), "alarm_topic_arn": ""}
     check_issuer(
         boto3.Session(),

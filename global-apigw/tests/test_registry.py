@@ -1,12 +1,17 @@
 """The registry loads, or says everything that is wrong with it."""
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no types
 
-from infra.registry import RegistryError, Throttle, load_registry
+from infra.registry import Api, Registry, RegistryError, Route, Throttle, load_registry
 
-REGISTRY = (Path(__file__).parent.parent / "services.toml").read_text()
+FOLDER = Path(__file__).parent.parent
+REGISTRY = (FOLDER / "services.toml").read_text()
+SCHEMA = json.loads((FOLDER / "services.schema.json").read_text())
 ONE = """
 [api]
 throttle = { rate = 50, burst = 100 }
@@ -22,11 +27,11 @@ routes = [{ key = "GET /dogs" }]
 
 def test_the_checked_in_registry_holds_both_services() -> None:
     registry = load_registry(REGISTRY)
-    assert [(service.name, service.endpoint_service) for service in registry.services] == [
+    assert [(name, service.endpoint_service) for name, service in registry.services.items()] == [
         ("dog-names", "DOGNAME_SERVICE_NAME"),
         ("todo", "TODO_SERVICE_NAME"),
     ]
-    assert sorted(route.key for service in registry.services for route in service.routes) == [
+    assert sorted(route.key for service in registry.services.values() for route in service.routes) == [
         "GET /dogs",
         "GET /dogs/females",
         "GET /dogs/males",
@@ -36,9 +41,11 @@ def test_the_checked_in_registry_holds_both_services() -> None:
     ]
 
 
-def test_a_route_without_a_throttle_of_its_own_has_the_apis() -> None:
-    [service] = load_registry(ONE).services
-    assert service.routes[0].throttle == Throttle(50, 100)
+def test_what_a_registry_does_not_say_has_its_default() -> None:
+    registry = load_registry(ONE)
+    assert registry.api == Api(throttle=Throttle(rate=50, burst=100), jwt=None, cors_origins=())
+    [route] = registry.services["dogs"].routes
+    assert route == Route(key="GET /dogs", throttle=None, auth="none", scopes=())
 
 
 @pytest.mark.parametrize(
@@ -92,8 +99,42 @@ def test_a_route_without_a_throttle_of_its_own_has_the_apis() -> None:
             's/{a}" }, { key = "GET /dogs/{b}" }]',
             "services.dogs: route 'GET /dogs/{b}' overlaps with",
         ),
-        ("[services.dogs]", '[api.jwt]\nissuer = "https://i"\n[services.dogs]', "api.jwt: audience is empty"),
+        (
+            "[services.dogs]",
+            '[api.jwt]\nissuer = "https://i"\n[services.dogs]',
+            "api.jwt: audience is missing, expected at least one",
+        ),
         ("[services.dogs]", '[api.jwt]\naudience = ["a"]\n[services.dogs]', "api.jwt: issuer is missing"),
+        ("[services.dogs]", '[services."dogs\\n"]', "services.dogs\n: the name must be up to 30"),
+        ("rate = 50", "rate = inf", "api.throttle: rate is inf, expected requests per second above 0"),
+        ("burst = 100", "burst = 0", "api.throttle: burst is 0, expected a number of requests above 0"),
+        ("/healthz", "/health z", "services.dogs: health_path is '/health z', expected a path"),
+        ("{ rate = 50, burst = 100 }", "5", "api: throttle is 5, expected a table of rate, burst"),
+        ('"DOGS"', '"DOGS\\n"', "services.dogs: endpoint_service is 'DOGS\\n'"),
+        ("8081", "65536", "services.dogs: listener_port is 65536, expected a port that no other service has"),
+        ("seconds = 10", "seconds = 0", "services.dogs: timeout_seconds is 0"),
+        (
+            '[{ key = "GET /dogs" }]',
+            "[5]",
+            "services.dogs: routes[0] is 5, expected a table of key, throttle",
+        ),
+        (
+            's" }',
+            's", auth = "jwt", scopes = [' + '"a", ' * 11 + "] }",
+            "services.dogs.routes[0] (GET /dogs): scopes has 11 entries, expected at most 10 scopes",
+        ),
+        ('s" }', 's", scopes = [""] }', "services.dogs.routes[0] (GET /dogs): scopes[0] is ''"),
+        ('s" }', 's", throttle = {} }', "services.dogs.routes[0] (GET /dogs).throttle: rate is missing"),
+        (
+            "[services.dogs]",
+            '[api.jwt]\nissuer = "http://i"\n[services.dogs]',
+            "api.jwt: issuer is 'http://i'",
+        ),
+        (
+            "[services.dogs]",
+            "[api.jwt]\naudience = []\n[services.dogs]",
+            "api.jwt: audience is [], expected at",
+        ),
         ("[api]", '[api]\ncors_origins = "*"', "api: cors_origins is '*', expected a list of origins"),
         ("[api]", "[api", "the registry is not TOML"),
     ],
@@ -111,21 +152,28 @@ def test_fails_with_everything_that_is_wrong_at_once() -> None:
             ONE.replace("rate = 50", "rate = 0")
             .replace("seconds = 10", "seconds = 31")
             .replace("[api]", "[api]\nx = 1")
+            .replace('s" }]', 's", auth = "jwt", y = 1 }, { key = "GET /dogs" }]')
         )
-    assert len(str(error.value).splitlines()) == 3
+    assert len(str(error.value).splitlines()) == 6
+
+
+def test_a_list_with_one_wrong_entry_is_not_also_called_empty() -> None:
+    with pytest.raises(RegistryError) as error:
+        load_registry(ONE.replace("GET", "ANY"))
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_fails_when_two_services_share_a_listener_port() -> None:
     entry = ONE[ONE.index("[services") :].replace("services.dogs", "services.cats").replace("/dogs", "/cats")
     with pytest.raises(
-        RegistryError, match=r"services\.cats: listener_port 8081 belongs to another service too"
+        RegistryError, match=r"services\.dogs: listener_port 8081 belongs to services\.cats too"
     ):
         load_registry(ONE + entry)
 
 
 @pytest.mark.parametrize(
     ("count", "routes", "message"),
-    [(51, 1, "51 entries, the shared load balancer takes 50"), (1, 301, "301 routes")],
+    [(51, 1, r"services has 51 entries, expected 1 to 50 \[services"), (1, 301, "301 routes")],
 )
 def test_fails_when_a_quota_is_exceeded(count: int, routes: int, message: str) -> None:
     head, entry = ONE.split("[services.dogs]")
@@ -136,3 +184,24 @@ def test_fails_when_a_quota_is_exceeded(count: int, routes: int, message: str) -
         )
     with pytest.raises(RegistryError, match=message):
         load_registry(head)
+
+
+def test_the_schema_is_current() -> None:
+    # python -m infra.registry > services.schema.json
+    assert Registry.model_json_schema() == SCHEMA
+
+
+@pytest.mark.parametrize("path", [FOLDER / "services.toml", *FOLDER.glob("examples/*.toml")])
+def test_a_registry_names_the_schema_for_editors_and_follows_it(path: Path) -> None:
+    text = path.read_text()
+    first, schema = text.splitlines()[0].split()
+    assert (first, (path.parent / schema).resolve()) == ("#:schema", FOLDER / "services.schema.json")
+    Draft202012Validator(SCHEMA).validate(tomllib.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("dogs]", "Dogs]"), ("GET", "ANY"), ("timeout", "timout"), ("8081", "0")]
+)
+def test_the_schema_shows_mistakes_in_an_editor(old: str, new: str) -> None:
+    assert Draft202012Validator(SCHEMA).is_valid(tomllib.loads(ONE))
+    assert not Draft202012Validator(SCHEMA).is_valid(tomllib.loads(ONE.replace(old, new)))
