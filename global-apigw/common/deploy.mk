@@ -29,7 +29,7 @@ diff: $(VENV)/installed ## Show what a deploy would change
 	@$(MAKE) --silent $(CDK)
 	@$(MAKE) --silent before-diff
 	@CDK_OUTDIR=cdk.out $(PY) app.py
-	@$(AS) $(CDK) diff --app cdk.out
+	@$(AS) $(CDK) diff --app cdk.out --build ''
 
 .PHONY: deploy
 deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
@@ -48,7 +48,8 @@ destroy: $(VENV)/installed ## Delete the stack; what is retained stays
 	@grep -qs '"aws://$(AWS_ACCOUNT)/$(AWS_REGION)"' cdk.out/manifest.json || { mkdir -p .local && \
 		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) AZ_IDS=$(AZ_IDS) SERVICES= \
 		CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py; }
-	@$(AS) $(CDK) destroy --all --app cdk.out $(if $(filter never,$(APPROVAL)),--force)
+	@# --build '': cdk.json may name a check before each synth, and nothing is synthesized here.
+	@$(AS) $(CDK) destroy --all --app cdk.out --build '' $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 
 # All that a deploy checks, but for the variables in UNKNOWN: another deploy yields them, later.

@@ -187,6 +187,16 @@ def test_a_fresh_clone_destroys_in_a_region_whose_zones_are_not_known(
     assert manifest["artifacts"]["global-apigw"]["environment"] == f"aws://{GATEWAY}/ap-northeast-3"
 
 
+@pytest.mark.parametrize("account", [ECS, EC2])
+def test_a_fresh_clone_destroys_a_provider_without_its_other_settings(
+    environment: Environment, fresh: Checkout, account: str
+) -> None:
+    environ = environment.shell(account, AWS_REGION="eu-west-1")
+    del environ["API_GATEWAY_ACCOUNT_ARN"]
+    done = fresh.run(f"make -C {FOLDER[account]} destroy", environ)
+    assert done.returncode == 0, done.stderr
+
+
 def test_fails_when_a_template_has_a_type_that_nothing_binds(environment: Environment) -> None:
     template = json.dumps({"Resources": {"X": {"Type": "AWS::Wrong::Thing"}}})
     with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::Wrong::Thing\]"):
