@@ -115,7 +115,7 @@ def test_fails_when_the_image_was_not_pushed(environment: Environment, fresh: Ch
     path = f"{fresh.root}/ecs-provider/.venv/bin:{environment.shell(ECS)['PATH']}"
     environ = environment.shell(ECS, IMAGE_TAG="002", PATH=path)
     said = refusal(environment, fresh, "npx cdk deploy --all", environ, "ecs-provider")
-    assert "ERROR dog-names:002 is not in ECR of account 222222222222; push it first: make push (" in said
+    assert "error: dog-names:002 is not in ECR of account 222222222222; push it first: make push\n" in said
 
 
 @pytest.mark.parametrize("target", ["deploy", "destroy"])
