@@ -100,6 +100,7 @@ lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 	@$(MAKE) --silent --jobs=2 $(FOLDERS:%=lint-%)
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
 	@$(GO) vet -C bench/baselines .
+	@$(PY) -m tools.code_lines
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
