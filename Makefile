@@ -82,7 +82,9 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 
 ##@ Check it
 .PHONY: test
-test: $(FOLDERS:%=test-%) test-together ## Run every folder's tests, the contracts and one end-to-end test
+test: $(UV) ## Run every folder's tests, the contracts and one end-to-end test
+	@$(MAKE) --silent --jobs=2 $(FOLDERS:%=test-%)
+	@$(MAKE) --silent test-together
 
 .PHONY: test-together $(FOLDERS:%=test-%)
 $(FOLDERS:%=test-%): test-%: $(UV)
@@ -115,9 +117,9 @@ $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 	@$(MAKE) --silent -C $* .venv/installed node_modules/.bin/cdk
 
 .PHONY: check
-check: lint test test-image rehearse ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
-	@# Two processes, each with a file at a time: these tests mostly wait.
-	@echo "== slower suites" && $(PY) -m pytest --numprocesses=2 --dist=loadfile -m slow --ignore tests/rehearsal
+check: lint test test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
+	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
+	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadgroup -m slow
 
 ##@ Measure it
 .PHONY: cost

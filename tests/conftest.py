@@ -17,6 +17,16 @@ MADE = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all tests of a group: they share a server, or the folders' local templates."""
+    for item in items:
+        if item.path.name != "test_folders.py":  # its tests work in places of their own
+            item.add_marker(
+                pytest.mark.xdist_group("rehearsal" if "rehearsal" in item.path.parts else "local")
+            )
+
+
 def copy_sources(name: str, to: Path) -> None:
     """Copy ROOT/`name`, a file or a folder, to `to`/`name` without what make made; times stay, so make rebuilds nothing."""
     if (ROOT / name).is_dir():

@@ -60,3 +60,5 @@ def local_run(log: Path, ports: dict[str, str], **environ: str) -> Iterator[subp
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         process.wait(BOUND_SECONDS)
+        if environ:  # the next test finds the template of the usual settings
+            subprocess.run(["make", "--silent", "-C", "global-apigw", "build"], cwd=ROOT, check=True)
