@@ -27,9 +27,7 @@ def main() -> None:
         sys.exit("error: wrk, which makes the load, is not on PATH: apt-get install wrk, or brew install wrk")
     # By SystemExit, so that what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: ended by SIGTERM"))
-    signal.signal(
-        signal.SIGALRM, lambda *_: sys.exit(f"error: not done after {BOUND_SECONDS} s: is the machine busy?")
-    )
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"error: not done after {BOUND_SECONDS} s: is the machine busy?"))
     suites = arguments.suite or [name for name in SUITES if name != "whole"]
     signal.alarm(0 if "whole" in suites else BOUND_SECONDS)
     run, figures = Run(arguments.rounds, arguments.seconds), []

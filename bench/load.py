@@ -56,13 +56,7 @@ class Run:
 def sample(case: Case, seconds: int) -> Sample:
     case.prepare()
     script = ["-s", str(Path(__file__).with_name(case.script))] if case.script else []
-    command = [
-        *on(case.server.cpu and OTHER_CPU),
-        *WRK,
-        f"-d{seconds}s",
-        *script,
-        case.server.url + case.path,
-    ]
+    command = [*on(case.server.cpu and OTHER_CPU), *WRK, f"-d{seconds}s", *script, case.server.url + case.path]
     output = subprocess.check_output(command, text=True, timeout=seconds + 30)
     return Sample(*parse(output), case.server.resident_mb())
 

@@ -45,9 +45,7 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
 
 
 def sampled(samples: list[Sample]) -> dict[str, Any]:
-    return {
-        name: spread(getattr(each, name) for each in samples) for name in ("rps", "p99_ms", "resident_mb")
-    }
+    return {name: spread(getattr(each, name) for each in samples) for name in ("rps", "p99_ms", "resident_mb")}
 
 
 def circumstances(seconds: int) -> dict[str, Any]:
@@ -60,8 +58,7 @@ def circumstances(seconds: int) -> dict[str, Any]:
         "date": date.today().isoformat(),
         "commit": subprocess.check_output(commit, text=True).strip(),
         "machine": f"{platform.system()}, {platform.machine()}, {os.cpu_count()} CPUs",
-        "versions": {"python": platform.python_version(), "wrk": wrk}
-        | {name: pinned[name] for name in VERSIONS},
+        "versions": {"python": platform.python_version(), "wrk": wrk} | {name: pinned[name] for name in VERSIONS},
         "load": {"connections": CONNECTIONS, "seconds": seconds},
     }
 

@@ -48,9 +48,7 @@ def fetch(url: str) -> None:
 
 def inherited() -> dict[str, str]:
     """The environment without the caller's AWS settings and make's own variables, which are for nobody else."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
 
 
 def on(cpu: str) -> list[str]:
@@ -59,9 +57,7 @@ def on(cpu: str) -> list[str]:
 
 
 @contextmanager
-def serve(
-    *command: str, ready: str = "/dogs", folder: str = ".", cpu: str = "", **environ: str
-) -> Iterator[Server]:
+def serve(*command: str, ready: str = "/dogs", folder: str = ".", cpu: str = "", **environ: str) -> Iterator[Server]:
     """What answers at `ready` before it is used; {port} in `command` and `environ` is its free port."""
     port = free_port()
     words = [word.replace("{port}", port) for word in command]

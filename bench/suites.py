@@ -31,12 +31,7 @@ def dogs(run: Run) -> Iterator[Figure]:
         serve(BASELINES, "sample", cpu=OWN_CPU) as old,
         serve(DOG_NAMES, cpu=OWN_CPU) as logging,
     ):
-        cases = {
-            "constant": Case(bare),
-            "log off": Case(silent),
-            "sample": Case(old),
-            "log on": Case(logging),
-        }
+        cases = {"constant": Case(bare), "log off": Case(silent), "sample": Case(old), "log on": Case(logging)}
         constant, off, sample, on = run.measure("dog-names", cases)
     yield Figure("dog-names / 2021 shape, both logging: requests/s", ratio("rps", on, sample), "×", "≥ 1.15")
     yield Figure("dog-names / 2021 shape: p99", ratio("p99_ms", on, sample), "×", "≤ 1")
@@ -122,7 +117,5 @@ def to_ready() -> float:
 def whole(_: Run) -> Iterator[Figure]:
     """What takes minutes, once; its output goes where ours does not."""
     for target in ("test", "rehearse"):
-        make = partial(
-            subprocess.run, ["make", target], cwd=ROOT, env=inherited(), check=True, stdout=sys.stderr
-        )
+        make = partial(subprocess.run, ["make", target], cwd=ROOT, env=inherited(), check=True, stdout=sys.stderr)
         yield Figure(f"`make {target}`", [seconds(make)], "s")

@@ -12,9 +12,7 @@ from tools.template import Template
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
 # One name a line, of a file or of a folder at any depth.
-MADE = [
-    line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")
-]
+MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -22,9 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all tests of a group: they share a server, or the folders' local templates."""
     for item in items:
         if item.path.name != "test_folders.py":  # its tests work in places of their own
-            item.add_marker(
-                pytest.mark.xdist_group("rehearsal" if "rehearsal" in item.path.parts else "local")
-            )
+            item.add_marker(pytest.mark.xdist_group("rehearsal" if "rehearsal" in item.path.parts else "local"))
 
 
 def copy_sources(name: str, to: Path) -> None:

@@ -27,12 +27,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 }
 HEALTH, OTHER = "GET /healthz", "another method"
 # What the gateway answers by itself; global-apigw/tests/test_parity.py holds where each is due.
-GATEWAY = {
-    404: "Not Found",
-    413: "Request Entity Too Large",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
+GATEWAY = {404: "Not Found", 413: "Request Entity Too Large", 429: "Too Many Requests", 503: "Service Unavailable"}
 MEGABYTES_10 = 10 * 1024 * 1024
 
 
@@ -109,9 +104,7 @@ def documented() -> set[tuple[str, str, int]]:
 
 
 @pytest.mark.slow
-def test_every_documented_answer_is_given_and_no_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_documented_answer_is_given_and_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen, started = Seen(), time.monotonic()
     with whole_path(tmp_path) as whole:
         services = {"dog-names": whole.dogs, "todo": whole.todo}

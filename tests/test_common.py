@@ -29,7 +29,5 @@ def test_no_folder_reaches_outside_itself() -> None:
         others = "|".join(name.replace("-", "[-_]") for name in {*FOLDERS, "tools"} - {folder})
         for path in (ROOT / folder).rglob("*"):
             if (path.suffix in KINDS or path.name == "Makefile") and not {*MADE} & set(path.parts):
-                found = re.search(
-                    rf"\.\./\.\./|\.\./({others})\b|\b(from|import) ({others})\b", path.read_text()
-                )
+                found = re.search(rf"\.\./\.\./|\.\./({others})\b|\b(from|import) ({others})\b", path.read_text())
                 assert not found, f"{path}: {found.group()}"

@@ -13,9 +13,7 @@ from tools.template import Template
 
 PROVIDERS = {"ecs-provider": "dog-names", "ec2-provider": "todo"}
 REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
-OPENAPI: dict[str, Any] = {
-    name: yaml.safe_load((ROOT / name / "openapi.yaml").read_text()) for name in PROVIDERS
-}
+OPENAPI: dict[str, Any] = {name: yaml.safe_load((ROOT / name / "openapi.yaml").read_text()) for name in PROVIDERS}
 GO = (ROOT / "ecs-provider/image/main.go").read_text()
 STORE = (ROOT / "ec2-provider/todo/store.py").read_text()
 GUNICORN = (ROOT / "ec2-provider/todo/gunicorn.conf.py").read_text()
@@ -112,9 +110,7 @@ def test_services_keep_idle_connections_longer_than_an_nlb(idle: float) -> None:
 
 DRAIN = {
     "ecs-provider": number(r"drainFor = (\d+) \* time.Second", GO),
-    "ec2-provider": number(
-        r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text()
-    ),
+    "ec2-provider": number(r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text()),
 }
 
 
@@ -154,16 +150,12 @@ def test_what_the_throttles_let_through_saturates_no_partition_of_the_table(regi
     throttles = {each["key"]: each.get("throttle", default) for each in parsed["services"]["todo"]["routes"]}
     requests = {key: throttle["rate"] + throttle["burst"] for key, throttle in throttles.items()}
     contract = OPENAPI["ec2-provider"]
-    [limit] = [
-        each["schema"] for each in contract["paths"]["/todo"]["get"]["parameters"] if each["name"] == "limit"
-    ]
+    [limit] = [each["schema"] for each in contract["paths"]["/todo"]["get"]["parameters"] if each["name"] == "limit"]
     # At most 4 bytes a character in UTF-8; the names of the attributes, an id and a token count too.
     data = contract["components"]["schemas"]["NewTodo"]["properties"]["data"]["maxLength"]
     item = 4 * data + len("id" + "data" + "token") + 8 + 16
     # Consistent reads take a unit for 4 KB, writes for 1 KB; a scan ends with the item that exceeds 1 MB.
-    page, get, create = (
-        ceil(size / 4096) for size in (min(limit["maximum"] * item, 2**20 + item), item, 4 * item)
-    )
+    page, get, create = (ceil(size / 4096) for size in (min(limit["maximum"] * item, 2**20 + item), item, 4 * item))
     reads = requests["GET /todo"] * page + requests["GET /todo/{todoId}"] * get
     assert reads <= 3000 and requests["POST /todo"] * create <= 1000, (reads, page, get, create)
     assert f"{page} read units" in text and f"{reads:,} of the 3,000" in text
@@ -173,9 +165,7 @@ def test_what_the_throttles_let_through_saturates_no_partition_of_the_table(regi
 def test_the_gateway_and_its_providers_share_two_zones(templates: dict[str, Template]) -> None:
     # An endpoint gets an interface only in a zone that the endpoint service has too.
     zones = {
-        name: sorted(
-            subnet.properties["AvailabilityZoneId"] for subnet in template.of_type("AWS::EC2::Subnet")
-        )
+        name: sorted(subnet.properties["AvailabilityZoneId"] for subnet in template.of_type("AWS::EC2::Subnet"))
         for name, template in templates.items()
     }
     assert zones["ecs-provider"] == zones["ec2-provider"] == zones["global-apigw"]

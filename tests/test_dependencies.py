@@ -40,8 +40,7 @@ def test_compute_is_created_after_all_it_needs(templates: dict[str, Template], f
         resource
         for resource in template.of_type(*NEEDED)
         # Of the rules between security groups, those on the way out of the compute.
-        if not resource.type.startswith("AWS::EC2::SecurityGroup")
-        or template.references(resource.properties) & groups
+        if not resource.type.startswith("AWS::EC2::SecurityGroup") or template.references(resource.properties) & groups
     ]
     assert needed
     assert [resource.logical_id for resource in needed if resource.logical_id not in before] == []

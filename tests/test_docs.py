@@ -22,9 +22,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.re
 @cache
 def targets(folder: Path) -> set[str]:
     """The targets that `make help` shows in a folder."""
-    shown = subprocess.run(
-        ["make", "-C", str(folder), "help"], capture_output=True, text=True, check=True
-    ).stdout
+    shown = subprocess.run(["make", "-C", str(folder), "help"], capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"^  make ([a-z0-9-]+)", shown, re.MULTILINE))
 
 
@@ -45,9 +43,7 @@ def test_every_make_command_is_a_target_with_a_help_text(page: Path) -> None:
     assert commands or page.name == "decisions.md"
     for folder, target in commands:
         places = [ROOT / folder] if folder else [page.parent, ROOT]
-        assert any(target in targets(place) for place in places if (place / "Makefile").exists()), (
-            f"make {target}"
-        )
+        assert any(target in targets(place) for place in places if (place / "Makefile").exists()), f"make {target}"
 
 
 @every_page

@@ -104,12 +104,7 @@ def test_fails_when_a_port_is_busy_and_names_port_and_variable(
     for name in PORTS:
         others = {**free_ports(), name: ports[name]}
         done = subprocess.run(
-            ["make", "local"],
-            cwd=ROOT,
-            env={**os.environ, **others},
-            capture_output=True,
-            text=True,
-            timeout=60,
+            ["make", "local"], cwd=ROOT, env={**os.environ, **others}, capture_output=True, text=True, timeout=60
         )
         assert done.returncode != 0
         assert f"error: port {ports[name]} is already in use" in done.stderr
@@ -120,11 +115,7 @@ def test_fails_when_a_port_is_busy_and_names_port_and_variable(
 @pytest.mark.parametrize("name", PORTS)
 def test_fails_when_a_port_is_none_and_names_variable_and_value(name: str, value: str) -> None:
     done = subprocess.run(
-        ["make", "local"],
-        cwd=ROOT,
-        env={**os.environ, **free_ports(), name: value},
-        capture_output=True,
-        text=True,
+        ["make", "local"], cwd=ROOT, env={**os.environ, **free_ports(), name: value}, capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {name} is {value!r}, expected a port from 1 to 65535\n")
@@ -141,9 +132,7 @@ def test_fails_when_the_path_has_a_space(tmp_path: Path) -> None:
     for name in ("Makefile", "ecs-provider"):
         copy_sources(name, tmp_path / "with space")
     for arguments in (["local"], ["-C", "ecs-provider", "test"]):
-        done = subprocess.run(
-            ["make", *arguments], cwd=tmp_path / "with space", capture_output=True, text=True
-        )
+        done = subprocess.run(["make", *arguments], cwd=tmp_path / "with space", capture_output=True, text=True)
         assert done.returncode == 2
         assert "has a space, which make cannot handle; move the checkout to a path without one" in done.stderr
 
@@ -192,6 +181,4 @@ def test_the_readme_shows_what_curl_prints(running: subprocess.Popen[bytes], por
         words = shlex.split(command.replace(":8080/", f":{ports['API_PORT']}/"))
         answer = subprocess.check_output([*words, "-sS"], text=True, timeout=30)
         # Names and ids are random; all else is as printed.
-        assert re.sub(r'"(name|id)": ?"\w+"', "", answer.rstrip("\n")) == re.sub(
-            r'"(name|id)": ?"\w+"', "", expected
-        )
+        assert re.sub(r'"(name|id)": ?"\w+"', "", answer.rstrip("\n")) == re.sub(r'"(name|id)": ?"\w+"', "", expected)

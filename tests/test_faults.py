@@ -174,9 +174,7 @@ def test_a_fault_is_refused_by_the_next_layer_and_costs_no_acknowledged_todo(
     assert refused or fault is kill_worker or not operations  # a worker may have been between two requests
     # However busy the machine is: what begins later than that has success.
     late = [answer for answer in load.answers if answer.started > back + RESUMES_SECONDS]
-    assert {(answer.operation, answer.layer) for answer in late} == {
-        (each, "ok") for each in (DOGS, CREATE, GET)
-    }
+    assert {(answer.operation, answer.layer) for answer in late} == {(each, "ok") for each in (DOGS, CREATE, GET)}
     load.assert_nothing_lost_or_doubled(whole.api)
 
 

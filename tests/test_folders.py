@@ -24,9 +24,7 @@ SETTINGS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Path) -> None:
-    environ = {
-        name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")
-    }
+    environ = {name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")}
     copy_sources(folder, tmp_path)
     done = subprocess.run(
         ["make", "--silent", "test"], cwd=tmp_path / folder, env=environ, capture_output=True, text=True

@@ -24,20 +24,14 @@ def used(value: Any) -> Iterator[str]:
         yield ".".join(path)
 
 
-def test_the_list_has_what_the_templates_use_and_no_more(
-    variants: list[tuple[str, str, dict[str, Any]]],
-) -> None:
+def test_the_list_has_what_the_templates_use_and_no_more(variants: list[tuple[str, str, dict[str, Any]]]) -> None:
     # A line that nothing uses lets something in that nobody has looked at.
     documents = [*map(local, FOLDERS), *(document for _, _, document in variants)]
     resources = [body for document in documents for body in document["Resources"].values()]
     assert {body["Type"] for body in resources} == CATALOG.keys()
     for type in CATALOG:
         found = {path for body in resources if body["Type"] == type for path in used(body)}
-        own = [
-            path
-            for path in (*paths(type, "told"), *paths(type, "harmless"))
-            if path.startswith("Properties.")
-        ]
+        own = [path for path in (*paths(type, "told"), *paths(type, "harmless")) if path.startswith("Properties.")]
         assert [path for path in own if path not in found] == [], type
         assert len(own) == len({*own}), type
     known = [name for column in ("told", "harmless") for name in ATTRIBUTES[column].split()]

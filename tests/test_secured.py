@@ -39,9 +39,7 @@ class Run:
     def ask(self, path: str, *arguments: str, token: str = "") -> tuple[int, str]:
         """(status, request id)."""
         bearer = ["-H", f"Authorization: Bearer {token}"] if token else []
-        answer = subprocess.check_output(
-            ["curl", "-sSi", *bearer, *arguments, self.url + path], text=True, timeout=30
-        )
+        answer = subprocess.check_output(["curl", "-sSi", *bearer, *arguments, self.url + path], text=True, timeout=30)
         request_id = re.search(r"apigw-requestid: (\S+)", answer)
         assert request_id, answer
         return int(answer.split()[1]), request_id.group(1)

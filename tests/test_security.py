@@ -111,10 +111,7 @@ def test_no_further_resource_goes_unseen(folder: str) -> None:
     document = local(folder)
     before = all_rows(document)
     for type in [*CATALOG, *(f"AWS::{name}" for name in UNKNOWN.split())]:
-        for body in [
-            {"Type": type},
-            *(body for body in document["Resources"].values() if body["Type"] == type),
-        ]:
+        for body in [{"Type": type}, *(body for body in document["Resources"].values() if body["Type"] == type)]:
             assert is_seen(before, {**document, "Resources": {**document["Resources"], "Added": body}}), type
 
 
@@ -126,9 +123,7 @@ def test_fails_when_a_template_has_another_section(section: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["Condition", "CreationPolicy", "Metadata", "Fn::Transform"])
 def test_fails_when_a_resource_has_another_attribute(attribute: str) -> None:
-    with pytest.raises(
-        TemplateError, match=rf"Vpc \(AWS::EC2::VPC\): {attribute} is neither told nor harmless"
-    ):
+    with pytest.raises(TemplateError, match=rf"Vpc \(AWS::EC2::VPC\): {attribute} is neither told nor harmless"):
         read({"Resources": {"Vpc": {"Type": "AWS::EC2::VPC", attribute: {}}}})
 
 
@@ -136,10 +131,7 @@ def test_fails_when_a_resource_has_another_attribute(attribute: str) -> None:
     ("properties", "message"),
     [
         ({"Tags": {"Fn::Transform": {"Name": "Bad"}}}, "Properties.Tags is neither told nor harmless"),
-        (
-            {"CidrBlock": {"Fn::If": ["A", "b", "c"]}},
-            "Properties.CidrBlock has Fn::If, which is not known here",
-        ),
+        ({"CidrBlock": {"Fn::If": ["A", "b", "c"]}}, "Properties.CidrBlock has Fn::If, which is not known here"),
         ({"CidrBlock": {"Fn::Join": ["", {"Fn::Split": [",", "a"]}]}}, "Properties.CidrBlock has Fn::Join"),
     ],
 )
@@ -150,9 +142,7 @@ def test_fails_when_a_value_is_computed_in_an_unknown_way(properties: Json, mess
 
 def test_a_text_that_looks_like_a_reference_is_none() -> None:
     def row(value: object) -> str:
-        return all_rows(
-            {"Resources": {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": value}}}}
-        )[-1]
+        return all_rows({"Resources": {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": value}}}})[-1]
 
     assert row({"Ref": "Range"}) != row("${Range}")
 
@@ -166,9 +156,7 @@ def test_only_the_key_of_an_asset_may_change_with_a_build() -> None:
         ]
         for text in ("{}.zip", "x@sha256:{}")
     )
-    assert [
-        len({tuple(all_rows({"Resources": {"F": body}})) for body in bodies}) for bodies in (code, image)
-    ] == [1, 2]
+    assert [len({tuple(all_rows({"Resources": {"F": body}})) for body in bodies}) for bodies in (code, image)] == [1, 2]
 
 
 # --- the short table is right
@@ -225,10 +213,7 @@ def host_in_the_group_of_the_vpc_link(resources: Json, name: Callable[..., str])
     link = resources[name("ApiGatewayV2::VpcLink")]["Properties"]
     launched = {"LaunchTemplateData": {"SecurityGroupIds": link["SecurityGroupIds"]}}
     resources["Launch"] = {"Type": "AWS::EC2::LaunchTemplate", "Properties": launched}
-    group = {
-        "LaunchTemplate": {"LaunchTemplateId": {"Ref": "Launch"}},
-        "VPCZoneIdentifier": link["SubnetIds"],
-    }
+    group = {"LaunchTemplate": {"LaunchTemplateId": {"Ref": "Launch"}}, "VPCZoneIdentifier": link["SubnetIds"]}
     resources["Host"] = {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": group}
 
 
@@ -288,9 +273,7 @@ S3 = "NetworkVpcs3950B4C5B (com.amazonaws.${AWS::Region}.s3)"
 )
 def test_the_short_table_of_a_provider_shows(edit: Any, row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     # No group has ingress rules of its own yet.
-    monkeypatch.setitem(
-        CATALOG["AWS::EC2::SecurityGroup"], "told", "SecurityGroupEgress SecurityGroupIngress"
-    )
+    monkeypatch.setitem(CATALOG["AWS::EC2::SecurityGroup"], "told", "SecurityGroupEgress SecurityGroupIngress")
     monkeypatch.setitem(CATALOG["AWS::EC2::SecurityGroup"], "harmless", "GroupDescription VpcId")
     assert row in with_edit("ecs-provider", edit)
 

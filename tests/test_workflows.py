@@ -70,9 +70,5 @@ def test_npm_runs_no_code_of_a_package_that_it_installs(folder: str) -> None:
 
 
 def test_every_folder_has_an_owner() -> None:
-    owned = [
-        line.split()[0]
-        for line in (ROOT / ".github/CODEOWNERS").read_text().splitlines()
-        if line.startswith("/")
-    ]
+    owned = [line.split()[0] for line in (ROOT / ".github/CODEOWNERS").read_text().splitlines() if line.startswith("/")]
     assert owned == [f"/{folder}/" for folder in FOLDERS]

@@ -18,10 +18,7 @@ def code_lines(text: str) -> int:
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     lines = {line for t in tokens if t.type not in NO_CODE for line in range(t.start[0], t.end[0] + 1)}
     for node in ast.walk(ast.parse(text)):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             lines -= {*range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)}
     return len(lines)
 
@@ -33,9 +30,7 @@ def main() -> None:
             parts = path.relative_to(ROOT).parts
             if not any(part.startswith(".") or part in ("node_modules", "cdk.out") for part in parts):
                 counted[path.read_text()] = "tests" in parts
-    product, tests = (
-        sum(code_lines(text) for text, test in counted.items() if test is kind) for kind in (False, True)
-    )
+    product, tests = (sum(code_lines(text) for text, test in counted.items() if test is kind) for kind in (False, True))
     print(f"code lines: {product:,} product, {tests:,} tests")
 
 

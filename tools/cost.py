@@ -13,9 +13,7 @@ from tools.template import Template, TemplateError
 
 ROOT = Path(__file__).parent.parent
 ACCOUNTS = ("global-apigw", "ecs-provider", "ec2-provider")
-BESIDES = (
-    "besides"  # stands for an account: what is not in the total, because the 2021 sample has nothing like it
-)
+BESIDES = "besides"  # stands for an account: what is not in the total, because the 2021 sample has nothing like it
 MOST_OF_THE_SAMPLE, MOST_FOR_ONE_MORE = 42, 15  # the goals: %, USD a month
 
 Amounts = dict[tuple[str, str], Decimal]  # (account, line of the table) → USD a month
@@ -80,9 +78,7 @@ def table(columns: dict[str, Amounts]) -> str:
     for name in (*ACCOUNTS, BESIDES):
         rows.append((f"**{name}**", *(dollars(total(column, [name])) for column in every)))
         lines = sorted({line for column in every for account, line in column if account == name})
-        rows += [
-            (line, *(dollars(column.get((name, line), Decimal())) for column in every)) for line in lines
-        ]
+        rows += [(line, *(dollars(column.get((name, line), Decimal())) for column in every)) for line in lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -90,9 +86,7 @@ def report() -> tuple[str, bool]:
     """What docs/cost.md says, and whether the goals are met."""
     redundant, ours = sample("redundant"), merged(map(account, ACCOUNTS))
     share, (adds, watching) = 100 * total(ours) / total(redundant), one_more_service()
-    text = table(
-        {"2021 sample": sample("as_is"), "the sample made redundant": redundant, "this design": ours}
-    )
+    text = table({"2021 sample": sample("as_is"), "the sample made redundant": redundant, "this design": ours})
     text += f"""
 List prices of {PRICES["region"]}, {PRICES["date"]}, {PRICES["hours"]} hours a month; no traffic, no free tier; logs cost by the GB.
 That is {share:.1f} % of the sample at the same redundancy (goal: at most {MOST_OF_THE_SAMPLE} %). Each further service adds
@@ -102,9 +96,7 @@ That is {share:.1f} % of the sample at the same redundancy (goal: at most {MOST_
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="tools.cost", description="Compute the idle cost from the templates."
-    )
+    parser = argparse.ArgumentParser(prog="tools.cost", description="Compute the idle cost from the templates.")
     parser.add_argument("--write", action="store_true", help="also write it into docs/cost.md")
     arguments = parser.parse_args()
     try:

@@ -9,9 +9,7 @@ from typing import Any
 from tools.resources import CATALOG
 from tools.template import Properties, Resource, Template
 
-PRICES: dict[str, Any] = tomllib.loads(
-    (Path(__file__).parent / "prices.toml").read_text(), parse_float=Decimal
-)
+PRICES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prices.toml").read_text(), parse_float=Decimal)
 # The lines of the table.
 NAT, BALANCERS, COMPUTE = "NAT gateways and their addresses", "load balancers", "compute and disks"
 TO_PROVIDERS, TO_AWS = "endpoints to providers", "endpoints to AWS services"

@@ -13,11 +13,7 @@ from typing import Any, NamedTuple
 from tools.resources import Resource, flat
 
 API, LISTENER = "AWS::ApiGatewayV2", "AWS::ElasticLoadBalancingV2::Listener"
-GROUP, ENDPOINT, FIREWALL = (
-    "AWS::EC2::SecurityGroup",
-    "AWS::EC2::VPCEndpoint",
-    "AWS::Route53Resolver::Firewall",
-)
+GROUP, ENDPOINT, FIREWALL = ("AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint", "AWS::Route53Resolver::Firewall")
 GROUPS, SUBNETS = ("SecurityGroups", "SecurityGroupIds"), ("Subnets", "SubnetIds", "VPCZoneIdentifier")
 NOWHERE = "255.255.255.255/32"  # what CDK writes for no egress at all
 NO_PEER = {"Description", "FromPort", "GroupId", "IpProtocol", "ToPort"}
@@ -109,9 +105,7 @@ class Network:
             for rule in inline if resource.type == GROUP else [resource.properties]:
                 [group] = find(rule, "GroupId") or [resource.logical_id]
                 silent.discard(group)
-                ports = Ports(
-                    rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535))
-                )
+                ports = Ports(rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535)))
                 # A rule for every protocol is for every port, whatever it says.
                 ports = ALL if ports.protocol == "-1" else ports
                 peers = find([value for key, value in rule.items() if key not in NO_PEER])
@@ -192,10 +186,7 @@ class Network:
         """Route, who may call it, where it leads."""
         rows = set()
         for route in self.of_type(f"{API}::Route"):
-            asked = [
-                *find(route, "AuthorizationType"),
-                *find(self.follow(route, "AuthorizerId"), "Issuer", "Audience"),
-            ]
+            asked = [*find(route, "AuthorizationType"), *find(self.follow(route, "AuthorizerId"), "Issuer", "Audience")]
             scopes = " or ".join(find(route, "AuthorizationScopes"))
             listeners = self.follow(self.follow(route, "Target"), "IntegrationUri")
             leads = ", ".join(map(_address, listeners))

@@ -26,9 +26,7 @@ DOCS = ROOT / "docs/security"
 
 def local(folder: str) -> dict[str, Any]:
     """The folder's local template, with the default settings."""
-    document: dict[str, Any] = json.loads(
-        (ROOT / folder / f".local/cdk.out/{folder}.template.json").read_text()
-    )
+    document: dict[str, Any] = json.loads((ROOT / folder / f".local/cdk.out/{folder}.template.json").read_text())
     return document
 
 
@@ -40,9 +38,7 @@ def switched(folders: Iterable[str] = FOLDERS) -> Iterator[tuple[str, str, dict[
         def one(number: int) -> dict[str, Any]:
             folder, switches = wanted[number]
             changed = dict(switch.split("=", 1) for switch in switches.split())
-            document: dict[str, Any] = json.loads(
-                synthesize(folder, Path(into, str(number)), **changed).read_text()
-            )
+            document: dict[str, Any] = json.loads(synthesize(folder, Path(into, str(number)), **changed).read_text())
             return document
 
         for (folder, switches), document in zip(wanted, pool.map(one, range(len(wanted))), strict=True):

@@ -24,16 +24,16 @@ def output(root: Path, stack: str, name: str) -> str | None:
     return str(json.loads(path.read_text())[stack][name]) if path.is_file() else None
 
 
-def problem(
-    variable: str, exported: str | None, deployed: Mapping[str, str | None], *, before: bool
-) -> str | None:
+def problem(variable: str, exported: str | None, deployed: Mapping[str, str | None], *, before: bool) -> str | None:
     """Why `variable` cannot be taken as it is; `before` the providers' deploys, which tell their names, it may be missing."""
     stack, key = SOURCES[variable]
     own, path = deployed[variable], f"{stack}/.outputs/{stack}.json"
     others = [SOURCES[other][0] for other, name in deployed.items() if other != variable and name == exported]
     if not exported and not own and not before:
         team = stack.removesuffix("-provider")
-        return f"{variable} is missing: export the output {stack}.{key} of its team's deploy, or run: make deploy-{team}"
+        return (
+            f"{variable} is missing: export the output {stack}.{key} of its team's deploy, or run: make deploy-{team}"
+        )
     if not exported or exported == own:
         return None
     if others:
@@ -47,7 +47,9 @@ def problem(
             f"unset {variable} to use that, or remove the file if {stack} has been deployed from elsewhere since"
         )
     if before:
-        return f"{variable} is {exported}, but {stack} is about to be deployed and tells its name itself; unset {variable}"
+        return (
+            f"{variable} is {exported}, but {stack} is about to be deployed and tells its name itself; unset {variable}"
+        )
     return None
 
 

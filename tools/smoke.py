@@ -53,19 +53,10 @@ def expect(answer: Answer, status: int, condition: bool, shape: str) -> None:
 
 
 def dogs(url: str) -> None:
-    for path, genders in (
-        ("/dogs", ("male", "female")),
-        ("/dogs/males", ("male",)),
-        ("/dogs/females", ("female",)),
-    ):
+    for path, genders in (("/dogs", ("male", "female")), ("/dogs/males", ("male",)), ("/dogs/females", ("female",))):
         answer = curl(url + path)
         dog = answer.body if isinstance(answer.body, dict) else {}
-        expect(
-            answer,
-            200,
-            bool(dog.get("name")) and dog.get("gender") in genders,
-            f"a name and a gender of {genders}",
-        )
+        expect(answer, 200, bool(dog.get("name")) and dog.get("gender") in genders, f"a name and a gender of {genders}")
 
 
 def todos(url: str) -> None:
@@ -86,9 +77,7 @@ def todos(url: str) -> None:
         if not following:
             raise StepFailed(f"the new todo {todo['id']} is on no page")
         page = following.group(1)
-    print(
-        f"the new todo is not on the first {MAX_PAGES} pages; it was found by its id, so that is no failure"
-    )
+    print(f"the new todo is not on the first {MAX_PAGES} pages; it was found by its id, so that is no failure")
 
 
 def main() -> None:
@@ -98,9 +87,7 @@ def main() -> None:
     parser.add_argument("url", help="the API's URL, for example http://127.0.0.1:8080")
     url = parser.parse_args().url.rstrip("/")
     if not re.match(r"https?://[^/]+$", url):
-        parser.error(
-            f"URL is {url!r}, expected something like https://abc123.execute-api.us-west-2.amazonaws.com"
-        )
+        parser.error(f"URL is {url!r}, expected something like https://abc123.execute-api.us-west-2.amazonaws.com")
     for step in (dogs, todos):
         try:
             step(url)

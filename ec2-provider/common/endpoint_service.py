@@ -20,13 +20,7 @@ class EndpointService(Construct):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        vpc: ec2.IVpc,
-        target_type: elbv2.TargetType,
-        allowed_principal: str,
+        self, scope: Construct, id: str, *, vpc: ec2.IVpc, target_type: elbv2.TargetType, allowed_principal: str
     ) -> None:
         super().__init__(scope, id)
         # No ingress rule, and enforcement off for PrivateLink: only PrivateLink traffic gets in.
@@ -70,9 +64,7 @@ class EndpointService(Construct):
             ),
         )
         # A target that drains fails its health checks on purpose; requests on its connections are still answered.
-        self.target_group.set_attribute(
-            "target_health_state.unhealthy.connection_termination.enabled", "false"
-        )
+        self.target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
         self.target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]

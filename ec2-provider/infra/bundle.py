@@ -48,9 +48,7 @@ def members(python: str, wheels: list[Path]) -> dict[str, bytes]:
     app, loose = APP.glob("*.py"), ("install.sh", "requirements.txt", "todo.service")
     files = {f"todo/{path.name}": path for path in app} | {f"wheels/{path.name}": path for path in wheels}
     files |= {name: APP / name for name in loose}
-    return {name: path.read_bytes() for name, path in files.items()} | {
-        "python-version": f"{python}\n".encode()
-    }
+    return {name: path.read_bytes() for name, path in files.items()} | {"python-version": f"{python}\n".encode()}
 
 
 def pack(files: dict[str, bytes]) -> bytes:

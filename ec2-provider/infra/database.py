@@ -47,9 +47,7 @@ class Database(Construct):
             removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
         )
         if ephemeral:
-            Annotations.of(table).add_warning(
-                "EPHEMERAL=1: destroying the stack will delete this table and all todos"
-            )
+            Annotations.of(table).add_warning("EPHEMERAL=1: destroying the stack will delete this table and all todos")
         return table
 
 

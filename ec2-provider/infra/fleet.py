@@ -41,8 +41,7 @@ SSM_ACTIONS = [
 def table_policy(tables: Sequence[dynamodb.ITable]) -> iam.PolicyStatement:
     """What the service does with its table, and nothing else."""
     return iam.PolicyStatement(
-        actions=[f"dynamodb:{name}" for name in OPERATIONS],
-        resources=[table.table_arn for table in tables],
+        actions=[f"dynamodb:{name}" for name in OPERATIONS], resources=[table.table_arn for table in tables]
     )
 
 
@@ -168,9 +167,7 @@ class Fleet(Construct):
             block_devices=[
                 ec2.BlockDevice(
                     device_name="/dev/xvda",
-                    volume=ec2.BlockDeviceVolume.ebs(
-                        8, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3
-                    ),
+                    volume=ec2.BlockDeviceVolume.ebs(8, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3),
                 )
             ],
         )

@@ -33,9 +33,7 @@ def check_quota(session: boto3.Session, settings: Settings) -> None:
         f"--quota-code {QUOTA} --desired-value {wanted}"
     )
     if quota < used + LAUNCHED:
-        raise CheckError(
-            f"{facts}, this deploy launches {LAUNCHED} more; ask for more and wait for it: {request}"
-        )
+        raise CheckError(f"{facts}, this deploy launches {LAUNCHED} more; ask for more and wait for it: {request}")
     if quota < wanted:
         print(f"{facts}: enough for this deploy, not for the next one, which replaces the instances and needs {wanted}; "
               f"ask for more now: {request}")  # fmt: skip
@@ -46,9 +44,7 @@ def used_vcpus(session: boto3.Session, settings: Settings) -> int:
     pages = session.client("ec2", region_name=settings.region).get_paginator("describe_instances")
     instances = [
         instance
-        for page in pages.paginate(
-            Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-        )
+        for page in pages.paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
         for reservation in page["Reservations"]
         for instance in reservation["Instances"]
     ]

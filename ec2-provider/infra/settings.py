@@ -19,9 +19,7 @@ class Ec2Settings(Settings):
 
     stack: str = STACK
     allowed_principal: str = variable(*PRINCIPAL)
-    table_name: str = variable(
-        "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default=""
-    )
+    table_name: str = variable("TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="")
     ephemeral: bool = switch("EPHEMERAL")
     instance_logs: bool = switch("INSTANCE_LOGS")
     ssm: bool = switch("SSM")

@@ -22,26 +22,15 @@ class Ec2ProviderStack(Stack):
 
     def __init__(self, scope: Construct, *, settings: Ec2Settings) -> None:
         env = Environment(account=settings.account, region=settings.region)
-        super().__init__(
-            scope,
-            "ec2-provider",
-            env=env,
-            description="todo on EC2, reached by PrivateLink",
-            tags=TAGS,
-        )
-        tables = Database(
-            self, "Database", adopted=adopted_tables(settings), ephemeral=settings.ephemeral
-        ).tables
+        super().__init__(scope, "ec2-provider", env=env, description="todo on EC2, reached by PrivateLink", tags=TAGS)
+        tables = Database(self, "Database", adopted=adopted_tables(settings), ephemeral=settings.ephemeral).tables
         bundle = s3_assets.Asset(self, "Bundle", path=settings.bundle)
         network = Network(
             self,
             "Network",
             zone_ids=settings.zone_ids,
             # Each costs money: see README.md, "Look inside an instance".
-            interfaces=[
-                *(["logs"] if settings.instance_logs else []),
-                *(SSM_ENDPOINTS if settings.ssm else []),
-            ],
+            interfaces=[*(["logs"] if settings.instance_logs else []), *(SSM_ENDPOINTS if settings.ssm else [])],
             gateways={
                 # A changed policy takes minutes to act, so it must not change with the bundle; the role names the object.
                 "s3": [*self._boot_policies(), bundle_policy(bundle, key="*")],
@@ -58,14 +47,7 @@ class Ec2ProviderStack(Stack):
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         alarms.healthy_targets("todo", endpoint_service.target_group)
         add_table_alarms(alarms, tables[0])
-        fleet = Fleet(
-            self,
-            "Fleet",
-            network=network,
-            tables=tables,
-            bundle=bundle,
-            ship_logs=settings.instance_logs,
-        )
+        fleet = Fleet(self, "Fleet", network=network, tables=tables, bundle=bundle, ship_logs=settings.instance_logs)
         if settings.ssm:
             fleet.allow_session_manager()
         endpoint_service.allow_to(fleet.security_group)
@@ -83,8 +65,7 @@ class Ec2ProviderStack(Stack):
                 actions=["s3:GetObject"], resources=[f"arn:aws:s3:::al2023-repos-{self.region}-de612dc2/*"]
             ),
             iam.PolicyStatement(
-                actions=["s3:PutObject"],
-                resources=[f"arn:aws:s3:::cloudformation-waitcondition-{self.region}/*"],
+                actions=["s3:PutObject"], resources=[f"arn:aws:s3:::cloudformation-waitcondition-{self.region}/*"]
             ),
         ]
 

@@ -24,13 +24,7 @@ STOP = {signal.SIGINT, signal.SIGTERM}
 
 
 # How AWS keeps the table; nothing here depends on it.
-KEEPING = {
-    "DeletionProtectionEnabled",
-    "PointInTimeRecoverySpecification",
-    "SSESpecification",
-    "TableName",
-    "Tags",
-}
+KEEPING = {"DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "TableName", "Tags"}
 NEEDED = {"AttributeDefinitions", "BillingMode", "KeySchema"}
 
 
@@ -42,9 +36,7 @@ def table_definition(template: Path) -> dict[str, Any]:
         raise ValueError(f"expected one AWS::DynamoDB::Table in the template, found {len(tables)}")
     properties = resources[tables[0]]["Properties"]
     if wrong := (properties.keys() - KEEPING) ^ NEEDED:
-        raise ValueError(
-            f"{tables[0]} (AWS::DynamoDB::Table): unknown or missing: {', '.join(sorted(wrong))}"
-        )
+        raise ValueError(f"{tables[0]} (AWS::DynamoDB::Table): unknown or missing: {', '.join(sorted(wrong))}")
     return {name: properties[name] for name in NEEDED}
 
 
@@ -52,9 +44,7 @@ def call(moto: Any, action: str, body: bytes, region: str) -> None:
     """Before the port is open: who connects finds what was stored by then."""
     credential = f"AWS4-HMAC-SHA256 Credential=local/20261122/{region}/dynamodb/aws4_request"
     headers = [("X-Amz-Target", f"DynamoDB_20120810.{action}"), ("Authorization", credential)]
-    answer, status, _ = run_wsgi_app(
-        moto, EnvironBuilder(method="POST", headers=headers, data=body).get_environ()
-    )
+    answer, status, _ = run_wsgi_app(moto, EnvironBuilder(method="POST", headers=headers, data=body).get_environ())
     if not status.startswith("200"):
         raise ValueError(f"{action} is refused: {b''.join(answer).decode()}")
 
@@ -77,9 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--template", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--table-name", required=True)
-    parser.add_argument(
-        "--region", default="us-west-2", help="its clients' (us-west-2): a table is in one region"
-    )
+    parser.add_argument("--region", default="us-west-2", help="its clients' (us-west-2): a table is in one region")
     args = parser.parse_args(argv)
     try:
         definition = {"TableName": args.table_name, **table_definition(args.template)}
@@ -89,15 +77,10 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(
-            f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT"
-        )
+        sys.exit(f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT")
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)  # in every thread from here on: sigwait takes them
     serve(listener, moto)
-    print(
-        f"DynamoDB is ready: http://127.0.0.1:{args.port}, table {args.table_name} in {args.region}",
-        flush=True,
-    )
+    print(f"DynamoDB is ready: http://127.0.0.1:{args.port}, table {args.table_name} in {args.region}", flush=True)
     signal.sigwait(STOP)
 
 

@@ -30,11 +30,7 @@ REFUSED = [
 ]
 # What has come of a request when its client becomes slow; all that follows is a byte now and then.
 HEAD = b"POST /todo HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
-BEGUN = (
-    HEAD,
-    HEAD + b"Content-Length: 60000\r\n\r\n{",
-    HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n{",
-)
+BEGUN = (HEAD, HEAD + b"Content-Length: 60000\r\n\r\n{", HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n{")
 
 
 @pytest.fixture(scope="module")

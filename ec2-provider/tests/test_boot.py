@@ -25,9 +25,7 @@ esac
 [[ ,$BROKEN, != *",$name $1,"* ]]
 """
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("timeout"), reason="boot.sh needs GNU timeout, as Amazon Linux has"
-)
+pytestmark = pytest.mark.skipif(not shutil.which("timeout"), reason="boot.sh needs GNU timeout, as Amazon Linux has")
 
 
 class Machine:
@@ -54,9 +52,7 @@ class Machine:
         path.write_text(STAND_IN)
         path.chmod(0o755)
 
-    def boot(
-        self, *, broken: str = "", signal_answer: int = 0, **environ: str
-    ) -> subprocess.CompletedProcess[str]:
+    def boot(self, *, broken: str = "", signal_answer: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
         """`broken` is a command and its first argument."""
         known = {
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
@@ -72,9 +68,7 @@ class Machine:
             "AWS_REGION": "us-west-2",
             "SIGNAL_URL": SIGNAL_URL,
         }
-        return subprocess.run(
-            ["bash", BOOT], env={**known, **environ}, capture_output=True, text=True, timeout=30
-        )
+        return subprocess.run(["bash", BOOT], env={**known, **environ}, capture_output=True, text=True, timeout=30)
 
     def console(self) -> str:
         text = (self.root / "dev/console").read_text(errors="replace")
@@ -100,9 +94,7 @@ def test_boots_and_signals_success(machine: Machine) -> None:
     names = [line.split()[0] for line in machine.calls.read_text().splitlines()]
     assert names == ["aws", "dnf", "install.sh", "aws", "systemctl", "systemctl", "curl", "curl"]
     assert "dnf install -y -q python3.13\n" in machine.calls.read_text()
-    assert (
-        machine.root / "etc/todo.env"
-    ).read_text() == "TABLE_NAME=todo-1\nAWS_REGION=us-west-2\nACCESS_LOG=on\n"
+    assert (machine.root / "etc/todo.env").read_text() == "TABLE_NAME=todo-1\nAWS_REGION=us-west-2\nACCESS_LOG=on\n"
     assert (machine.root / "etc/systemd/system/todo.service").read_text() == "[Unit]\n"
     assert machine.signal() == {
         "Status": "SUCCESS", "Reason": "todo answers", "UniqueId": "i-0abc", "Data": ""
@@ -115,9 +107,7 @@ def test_boots_and_signals_success(machine: Machine) -> None:
     [("aws s3", 8, "fetch the bundle"), ("dnf install", 3, "install Python"), ("install.sh /", 1, "install the service"),
      ("aws dynamodb", 8, "read the table todo-1"), ("systemctl daemon-reload", 1, "start the service")],
 )  # fmt: skip
-def test_fails_when_a_step_fails_and_signals_it(
-    machine: Machine, broken: str, tries: int, reason: str
-) -> None:
+def test_fails_when_a_step_fails_and_signals_it(machine: Machine, broken: str, tries: int, reason: str) -> None:
     result = machine.boot(broken=broken.replace("/", str(machine.root / "opt/todo")))
     assert result.returncode != 0
     calls = machine.calls.read_text().splitlines()
@@ -170,9 +160,7 @@ def test_logs_cannot_fill_the_disk_between_two_runs_of_logrotate(machine: Machin
     timer = (machine.root / "etc/systemd/system/logrotate.timer.d/often.conf").read_text()
     # The empty line takes the daily run back.
     assert timer == "[Timer]\nOnCalendar=\nOnCalendar=minutely\nAccuracySec=1s\n"
-    assert machine.calls.read_text().index("daemon-reload") < machine.calls.read_text().index(
-        "restart logrotate.timer"
-    )
+    assert machine.calls.read_text().index("daemon-reload") < machine.calls.read_text().index("restart logrotate.timer")
     rule = (machine.root / "etc/logrotate.d/todo").read_text()
     assert rule.startswith("/var/log/todo/todo.log {") and "copytruncate" in rule
     size, old = (int(re.findall(rf"{name} (\d+)", rule)[0]) for name in ("size", "rotate"))

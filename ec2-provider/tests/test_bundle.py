@@ -80,9 +80,7 @@ def test_changed_requirements_are_downloaded_anew(tmp_path: Path, monkeypatch: p
     (app / "requirements.txt").write_text("flask==0\n")
     bundle.wheels(bundle.INSTANCE, tmp_path / "cache")
     assert len(commands) == 2
-    assert {"--platform=manylinux2014_aarch64", "--python-version=3.13", "--require-hashes"} <= set(
-        commands[0]
-    )
+    assert {"--platform=manylinux2014_aarch64", "--python-version=3.13", "--require-hashes"} <= set(commands[0])
 
 
 def test_fails_when_pip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,10 +94,7 @@ def test_fails_when_pip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def without_network() -> list[str]:
     for command in (["unshare", "-n"], ["unshare", "-rn"]):
-        if (
-            shutil.which("unshare")
-            and subprocess.run([*command, "true"], capture_output=True).returncode == 0
-        ):
+        if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             return command
     pytest.skip("no unshare that may cut the network off: not Linux, or user namespaces are forbidden")
 

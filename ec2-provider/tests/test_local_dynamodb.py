@@ -24,9 +24,7 @@ TABLE = {
 
 
 def template(tmp_path: Path, *tables: dict[str, Any]) -> Path:
-    resources = {
-        f"Table{n}": {"Type": "AWS::DynamoDB::Table", "Properties": table} for n, table in enumerate(tables)
-    }
+    resources = {f"Table{n}": {"Type": "AWS::DynamoDB::Table", "Properties": table} for n, table in enumerate(tables)}
     path = tmp_path / "template.json"
     path.write_text(json.dumps({"Resources": resources}))
     return path
@@ -43,9 +41,7 @@ def test_serves_the_templates_table_until_sigterm(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}"
             client = boto3.client("dynamodb", endpoint_url=url, region_name="us-west-2")
             table = client.describe_table(TableName="todo")["Table"]
-            assert {
-                name: table.get(name) for name in ("KeySchema", "AttributeDefinitions")
-            }.items() <= TABLE.items()
+            assert {name: table.get(name) for name in ("KeySchema", "AttributeDefinitions")}.items() <= TABLE.items()
             assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
         finally:
             process.send_signal(signal.SIGTERM)

@@ -58,9 +58,7 @@ def test_a_roll_within_the_quota_says_nothing(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(
-    "account", [Account(7, OURS, OURS), Account(8, OURS, OURS, HYPER), Account(3, deployed=False)]
-)
+@pytest.mark.parametrize("account", [Account(7, OURS, OURS), Account(8, OURS, OURS, HYPER), Account(3, deployed=False)])
 def test_fails_when_a_deploy_launches_more_than_the_quota(account: Account) -> None:
     with pytest.raises(
         CheckError, match="this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
@@ -80,15 +78,11 @@ def test_a_new_account_is_told_before_it_cannot_roll(capsys: pytest.CaptureFixtu
 def test_a_quota_that_may_not_be_read_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     check(Account(None, OURS, OURS))
     [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith(
-        "not checked: the quota L-1216C47A of account 333333333333, which could not be read: "
-    )
+    assert line.startswith("not checked: the quota L-1216C47A of account 333333333333, which could not be read: ")
 
 
 def test_what_a_deploy_launches_is_what_the_template_says(tmp_path: Path) -> None:
     template = synthesize(tmp_path)
     [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
-    template.has_resource_properties(
-        "AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": "t4g.micro"}}
-    )
+    template.has_resource_properties("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": "t4g.micro"}})
     assert int(group["Properties"]["MinSize"]) * 2 == quota.LAUNCHED

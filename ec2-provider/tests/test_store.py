@@ -25,16 +25,11 @@ def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
     monkeypatch.setattr(store, "new_id", lambda: next(given))
 
 
-def test_repeated_id_gets_a_new_one(
-    client: ContractClient, table: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repeated_id_gets_a_new_one(client: ContractClient, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
     for data in ("first", "second"):
         client.post("/todo", data={"data": data})
-    assert {item["id"]: item["data"] for item in table.scan()["Items"]} == {
-        "aaaaaaaa": "first",
-        "bbbbbbbb": "second",
-    }
+    assert {item["id"]: item["data"] for item in table.scan()["Items"]} == {"aaaaaaaa": "first", "bbbbbbbb": "second"}
 
 
 def test_endlessly_repeated_id_never_overwrites(client: ContractClient, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
@@ -44,9 +39,7 @@ def test_endlessly_repeated_id_never_overwrites(client: ContractClient, table: A
     assert [item["data"] for item in table.scan()["Items"]] == ["first"]
 
 
-def test_no_new_id_is_tried_when_its_answer_could_come_too_late(
-    table: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_new_id_is_tried_when_its_answer_could_come_too_late(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
     todos = store.Store(table="todo", region=SETTINGS.region)
     todos.create("first")
@@ -70,9 +63,7 @@ def test_retry_after_a_lost_answer_stores_once(
             raise ReadTimeoutError(endpoint_url=request.url)
 
     todos = store.Store(table="todo", region=SETTINGS.region)
-    todos._client.meta.events.register_first(
-        "before-send.dynamodb.PutItem", reach_dynamodb_and_lose_the_answer
-    )
+    todos._client.meta.events.register_first("before-send.dynamodb.PutItem", reach_dynamodb_and_lose_the_answer)
     created = todos.create("once")
     assert len(requests) == lost + 1
     assert [(item["id"], item["data"]) for item in table.scan()["Items"]] == [(created["id"], "once")]
@@ -115,11 +106,7 @@ def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
             for _ in range(MAX_CONCURRENT_CALLS - 1):
                 stalled.enter_context(todos._turn())
             waited = []
-            for ask in (
-                partial(todos.create, "x"),
-                partial(todos.get, "x"),
-                partial(todos.page, limit=1, after=None),
-            ):
+            for ask in (partial(todos.create, "x"), partial(todos.get, "x"), partial(todos.page, limit=1, after=None)):
                 started = time.monotonic()
                 with pytest.raises(store.BusyError):
                     ask()

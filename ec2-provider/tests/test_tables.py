@@ -37,9 +37,7 @@ def test_instances_may_use_their_table_until_others_have_replaced_them(
     template = synthesize(tmp_path, TABLE_NAME=table_name)
     for type in ("AWS::IAM::Policy", "AWS::EC2::VPCEndpoint"):
         documents = [body["Properties"]["PolicyDocument"] for body in template.find_resources(type).values()]
-        [statement] = [
-            each for document in documents for each in document["Statement"] if "dynamodb" in str(each)
-        ]
+        [statement] = [each for document in documents for each in document["Statement"] if "dynamodb" in str(each)]
         assert statement["Resource"] == tables
 
 
@@ -71,8 +69,7 @@ def create_table(session: boto3.Session, name: str, *, key: str = "id", kept: bo
         Tags=[{"Key": key, "Value": value} for key, value in TAGS.items() if kept],
     )["TableDescription"]
     dynamodb.update_continuous_backups(
-        TableName=table["TableName"],
-        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": kept},
+        TableName=table["TableName"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": kept}
     )
 
 
@@ -158,15 +155,11 @@ def test_fails_when_a_change_would_cut_the_old_instances_off_and_names_the_way(
     create_table(session, "todo-b")
     own = deploy(session, serves="todo-a")
     wanted = own if back else "todo-b"
-    with pytest.raises(
-        CheckError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"
-    ):
+    with pytest.raises(CheckError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"):
         check(session, "" if back else "todo-b")
 
 
-@pytest.mark.parametrize(
-    ("status", "says"), [("ROLLBACK_COMPLETE", True), ("UPDATE_ROLLBACK_COMPLETE", False)]
-)
+@pytest.mark.parametrize(("status", "says"), [("ROLLBACK_COMPLETE", True), ("UPDATE_ROLLBACK_COMPLETE", False)])
 def test_a_failed_creation_names_the_table_that_it_left(
     session: boto3.Session, capsys: pytest.CaptureFixture[str], status: str, says: bool
 ) -> None:

@@ -52,27 +52,20 @@ def test_only_a_throw_away_table_goes_with_the_stack_and_that_is_said(tmp_path: 
     template.has_resource_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": False})
     # From the file: two packages install the class of an annotation, which one wins differs.
     metadata = json.loads((tmp_path / "cdk.out/ec2-provider.metadata.json").read_text())
-    warnings = [
-        each["data"] for entries in metadata.values() for each in entries if each["type"] == "aws:cdk:warning"
-    ]
+    warnings = [each["data"] for entries in metadata.values() for each in entries if each["type"] == "aws:cdk:warning"]
     assert warnings == ["EPHEMERAL=1: destroying the stack will delete this table and all todos"]
 
 
 @pytest.mark.parametrize(
     ("switch", "endpoints", "action"),
-    [
-        ("INSTANCE_LOGS", ["logs"], "logs:PutLogEvents"),
-        ("SSM", ["ssm", "ssmmessages"], "ssm:Update"),
-    ],
+    [("INSTANCE_LOGS", ["logs"], "logs:PutLogEvents"), ("SSM", ["ssm", "ssmmessages"], "ssm:Update")],
 )
 def test_what_costs_money_is_there_only_when_switched_on(
     tmp_path: Path, template: Template, switch: str, endpoints: list[str], action: str
 ) -> None:
     on = synthesize(tmp_path, **{switch: "1"})
     interfaces = on.find_resources("AWS::EC2::VPCEndpoint", {"Properties": {"VpcEndpointType": "Interface"}})
-    assert (
-        sorted(body["Properties"]["ServiceName"].split(".")[-1] for body in interfaces.values()) == endpoints
-    )
+    assert sorted(body["Properties"]["ServiceName"].split(".")[-1] for body in interfaces.values()) == endpoints
     assert action in str(on.find_resources("AWS::IAM::Policy"))
     assert action not in str(template.find_resources("AWS::IAM::Policy"))
 
@@ -84,11 +77,7 @@ def test_fails_when_the_bundle_is_missing_and_names_the_target() -> None:
 
 def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
     done = subprocess.run(
-        [sys.executable, "app.py"],
-        cwd=FOLDER,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
+        [sys.executable, "app.py"], cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
     )
     names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert (done.returncode, names) == (2, ["AWS_ACCOUNT", "AWS_REGION", "API_GATEWAY_ACCOUNT_ARN"])
@@ -167,9 +156,7 @@ def test_cpu_scaling_sees_a_new_instance_as_soon_as_it_has_booted(group: dict[st
 @pytest.mark.parametrize("metric", ["ThrottledRequests", "SystemErrors"])
 def test_an_alarm_speaks_when_dynamodb_refuses_or_fails(template: Template, metric: str) -> None:
     alarms = template.find_resources("AWS::CloudWatch::Alarm").values()
-    assert [
-        alarm for alarm in alarms if f"'MetricName': '{metric}'" in str(alarm["Properties"].get("Metrics"))
-    ]
+    assert [alarm for alarm in alarms if f"'MetricName': '{metric}'" in str(alarm["Properties"].get("Metrics"))]
 
 
 def test_instances_guard_their_credentials_and_disks(template: Template) -> None:
@@ -181,9 +168,7 @@ def test_instances_guard_their_credentials_and_disks(template: Template) -> None
                     "KeyName": Match.absent(),
                     "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
                     "BlockDeviceMappings": [
-                        Match.object_like(
-                            {"Ebs": Match.object_like({"Encrypted": True, "VolumeType": "gp3"})}
-                        )
+                        Match.object_like({"Ebs": Match.object_like({"Encrypted": True, "VolumeType": "gp3"})})
                     ],
                 }
             )
@@ -216,9 +201,7 @@ def test_what_other_teams_hold_on_to_keeps_its_logical_id(template: Template) ->
     # A changed id means a replaced resource: lost todos, or an endpoint that points at nothing.
     assert list(template.find_resources("AWS::DynamoDB::Table")) == ["DatabaseTableF104A135"]
     assert list(template.find_resources("AWS::EC2::VPCEndpointService")) == ["EndpointServiceCBC7E217"]
-    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == [
-        "EndpointServiceNlb33FC43C5"
-    ]
+    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == ["EndpointServiceNlb33FC43C5"]
 
 
 @pytest.mark.parametrize("name", ["ec2vpceendpointservicename", "loadbalancer"])

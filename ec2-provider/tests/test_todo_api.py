@@ -94,9 +94,7 @@ def test_pages_hold_every_todo_once(client: ContractClient) -> None:
     assert sorted(todo["id"] for page in found for todo in page) == sorted(made)
     assert client.get("/todo?limit=23&cursor=ZmZmZmZmZmY").get_json() == []
     [default] = [
-        each["schema"]["default"]
-        for each in OPENAPI["paths"]["/todo"]["get"]["parameters"]
-        if each["name"] == "limit"
+        each["schema"]["default"] for each in OPENAPI["paths"]["/todo"]["get"]["parameters"] if each["name"] == "limit"
     ]
     assert [len(page) for page in pages(client)] == [default, 23 - default]
 
@@ -108,9 +106,7 @@ def test_pages_hold_every_todo_once_across_the_scan_limit_of_1_mb(client: Contra
     assert sorted(todo["id"] for page in found for todo in page) == sorted(made)
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/todo/", "/todos", "/todo/0/1", "/healthz/", "/static/x", "/todo/%2e"]
-)
+@pytest.mark.parametrize("path", ["/", "/todo/", "/todos", "/todo/0/1", "/healthz/", "/static/x", "/todo/%2e"])
 def test_unknown_path_is_404(client: ContractClient, path: str) -> None:
     assert client.get(path).status_code == 404
 
@@ -173,9 +169,7 @@ def test_unexpected_error_is_a_logged_500(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_access_log_is_a_json_line_a_request(
-    client: ContractClient, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_access_log_is_a_json_line_a_request(client: ContractClient, capfd: pytest.CaptureFixture[str]) -> None:
     headers = {"x-request-id": 'r"1', "x-auth-subject": "anna"}
     response = client.get("/todo?limit=1", headers=headers)
     client.get("/healthz")
@@ -188,9 +182,7 @@ def test_access_log_is_a_json_line_a_request(
 
 
 def test_access_log_can_be_off(table: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    settings = Settings.read(
-        {"TABLE_NAME": SETTINGS.table_name, "AWS_REGION": SETTINGS.region, "ACCESS_LOG": "off"}
-    )
+    settings = Settings.read({"TABLE_NAME": SETTINGS.table_name, "AWS_REGION": SETTINGS.region, "ACCESS_LOG": "off"})
     create_app(settings).test_client().get("/todo")
     assert capfd.readouterr().out == ""
 

@@ -31,9 +31,7 @@ class Server:
             self.port = free.getsockname()[1]
         environ |= {**ENVIRON, "PORT": str(self.port), "DRAIN_SECONDS": drain_seconds}
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            GUNICORN, cwd=FOLDER, env=environ, stdout=pipe, stderr=pipe, text=True
-        )
+        self.process = subprocess.Popen(GUNICORN, cwd=FOLDER, env=environ, stdout=pipe, stderr=pipe, text=True)
 
     def connect(self) -> HTTPConnection:
         """Once it answers."""
@@ -81,10 +79,7 @@ def test_server_keeps_http_in_order(server: Server) -> None:
     assert get(connection, "/todo/nobody", spoofed)[0] == 404
     assert get(connection, "/todo/again")[:2] == (404, "keep-alive")
     assert connection.sock is kept
-    bad_header, long_line = (
-        b"GET /todo HTTP/1.1\r\nA B: c\r\n\r\n",
-        b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000),
-    )
+    bad_header, long_line = (b"GET /todo HTTP/1.1\r\nA B: c\r\n\r\n", b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000))
     bad_chunk = b"POST /todo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n"
     for broken, status in ((bad_header, 400), (long_line, 414), (bad_chunk, 400)):
         with socket.create_connection(("127.0.0.1", server.port)) as raw:

@@ -64,9 +64,7 @@ class Store:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Raises BusyError when a call could no longer end within DEADLINE_SECONDS, and then at once until another has ended."""
-        self._stalled = not self._turns.acquire(
-            timeout=0 if self._stalled else DEADLINE_SECONDS - SLOWEST_CALL
-        )
+        self._stalled = not self._turns.acquire(timeout=0 if self._stalled else DEADLINE_SECONDS - SLOWEST_CALL)
         if self._stalled:
             raise BusyError(f"{MAX_CONCURRENT_CALLS} calls are under way and none ends")
         try:

@@ -36,11 +36,7 @@ def main(
     """
     verb, approval, *unknown = arguments
     try:
-        settings = (
-            Settings.read(environ, stack=stack)
-            if verb in ("bootstrap", "destroy")
-            else read(environ, *unknown)
-        )
+        settings = Settings.read(environ, stack=stack) if verb in ("bootstrap", "destroy") else read(environ, *unknown)
         check_terminal(verb, approval)
         # The CDK CLI builds before each synth and checks the credentials itself.
         session = boto3.Session() if verb == "build" else open_session(settings)
@@ -137,14 +133,10 @@ def print_unknown(what: str, error: Exception) -> None:
 
 def stack_resources(session: boto3.Session, settings: Settings, type: str) -> list[str]:
     """The physical ids of the deployed stack's resources of `type`; none before the first deploy."""
-    pages = session.client("cloudformation", region_name=settings.region).get_paginator(
-        "list_stack_resources"
-    )
+    pages = session.client("cloudformation", region_name=settings.region).get_paginator("list_stack_resources")
     try:
         resources = [
-            each
-            for page in pages.paginate(StackName=settings.stack)
-            for each in page["StackResourceSummaries"]
+            each for page in pages.paginate(StackName=settings.stack) for each in page["StackResourceSummaries"]
         ]
     except ClientError as error:
         if "does not exist" in str(error):
@@ -153,7 +145,5 @@ def stack_resources(session: boto3.Session, settings: Settings, type: str) -> li
     # A stack whose first creation failed still lists what its rollback deleted.
     there = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
     return [
-        each["PhysicalResourceId"]
-        for each in there
-        if each["ResourceType"] == type and "PhysicalResourceId" in each
+        each["PhysicalResourceId"] for each in there if each["ResourceType"] == type and "PhysicalResourceId" in each
     ]

@@ -19,8 +19,7 @@ def check_connections(session: boto3.Session, settings: Settings) -> None:
         connected = [each for each in found if each["VpcEndpointState"] in CONNECTED]
         if connected:
             lines = [
-                f"{e['VpcEndpointId']} of account {e['VpcEndpointOwner']}: {e['VpcEndpointState']}"
-                for e in connected
+                f"{e['VpcEndpointId']} of account {e['VpcEndpointOwner']}: {e['VpcEndpointState']}" for e in connected
             ]
             ids = " ".join(each["VpcEndpointId"] for each in connected)
             raise CheckError(

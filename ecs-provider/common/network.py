@@ -40,9 +40,7 @@ class Network(Construct):
             # Would add a Lambda function; nothing here uses the default security group.
             restrict_default_security_group=False,
             subnet_configuration=[
-                ec2.SubnetConfiguration(
-                    name="Isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24
-                )
+                ec2.SubnetConfiguration(name="Isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24)
             ],
         )
         for subnet, zone_id in zip(self.vpc.isolated_subnets, zone_ids, strict=True):
@@ -106,9 +104,7 @@ class Network(Construct):
         # Nobody carries data out with the credentials of another account.
         own = {"StringEquals": {"aws:PrincipalAccount": Stack.of(self).account}}
         endpoint.add_to_policy(
-            iam.PolicyStatement(
-                principals=[iam.AnyPrincipal()], actions=["*"], resources=["*"], conditions=own
-            )
+            iam.PolicyStatement(principals=[iam.AnyPrincipal()], actions=["*"], resources=["*"], conditions=own)
         )
         return endpoint
 

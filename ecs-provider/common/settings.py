@@ -111,9 +111,7 @@ class Settings:
         return {**typed, "zone_ids": zone_ids}, problems + wrong
 
 
-def read_variables(
-    environ: Mapping[str, str], variables: Mapping[str, Variable]
-) -> tuple[dict[str, str], list[str]]:
+def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, str], list[str]]:
     """The value of each variable by the keys of `variables`, and the problems."""
     values, problems = {}, []
     for key, (name, pattern, example, default) in variables.items():

@@ -72,9 +72,7 @@ def check_image(session: boto3.Session, settings: EcsSettings) -> None:
     except BotoCoreError:
         return
     except ClientError as error:
-        raise CheckError(
-            f"ECR of account {settings.account} could not be asked for {name}: {error}"
-        ) from None
+        raise CheckError(f"ECR of account {settings.account} could not be asked for {name}: {error}") from None
     raise CheckError(f"{name} is not in ECR of account {settings.account}; push it first: make push")
 
 

@@ -32,8 +32,7 @@ class DogNames(Construct):
             cpu=256,
             memory_limit_mib=512,
             runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=ecs.CpuArchitecture.ARM64,
-                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+                cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),
         )
         _trust_own_account(task)
@@ -97,9 +96,7 @@ class DogNames(Construct):
         return parameters
 
     def _log_group(self) -> logs.LogGroup:
-        return logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
+        return logs.LogGroup(self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
 
 
 def _trust_own_account(task: ecs.FargateTaskDefinition) -> None:

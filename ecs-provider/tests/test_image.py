@@ -27,12 +27,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
 
 def push(session: boto3.Session, tag: str) -> None:
     kind = "application/vnd.oci.image.manifest.v1+json"
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": kind,
-        "layers": [],
-        "config": {"digest": "sha256:" + "0" * 64},
-    }
+    manifest = {"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {"digest": "sha256:" + "0" * 64}}
     session.client("ecr", region_name=REGION).put_image(
         repositoryName=NAME, imageTag=tag, imageManifest=json.dumps(manifest)
     )

@@ -38,9 +38,7 @@ def test_only_privatelink_reaches_the_load_balancer(template: Template) -> None:
             "Scheme": "internal",
             "Type": "network",
             "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "off",
-            "LoadBalancerAttributes": Match.array_with(
-                [{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}]
-            ),
+            "LoadBalancerAttributes": Match.array_with([{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}]),
         },
     )
 
@@ -68,9 +66,7 @@ def test_two_tasks_are_replaced_without_a_gap_and_a_bad_deployment_rolls_back(te
                 "MaximumPercent": 200,
                 "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
             },
-            "NetworkConfiguration": {
-                "AwsvpcConfiguration": Match.object_like({"AssignPublicIp": "DISABLED"})
-            },
+            "NetworkConfiguration": {"AwsvpcConfiguration": Match.object_like({"AssignPublicIp": "DISABLED"})},
         },
     )
 
@@ -160,9 +156,7 @@ def test_the_task_role_may_do_nothing(template: Template) -> None:
 def test_what_other_teams_hold_on_to_keeps_its_logical_id(template: Template) -> None:
     # A changed id means a replaced resource: the gateway's endpoint would point at nothing.
     assert list(template.find_resources("AWS::EC2::VPCEndpointService")) == ["EndpointServiceCBC7E217"]
-    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == [
-        "EndpointServiceNlb33FC43C5"
-    ]
+    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == ["EndpointServiceNlb33FC43C5"]
 
 
 def test_the_output_has_the_name_that_the_gateway_team_was_told(template: Template) -> None:

@@ -50,19 +50,13 @@ class Api(Construct):
         )
         cors = registry.api.cors_origins and apigateway.CfnApi.CorsProperty(
             allow_origins=list(registry.api.cors_origins),
-            allow_methods=sorted(
-                {route.key.split()[0] for s in registry.services.values() for route in s.routes}
-            ),
+            allow_methods=sorted({route.key.split()[0] for s in registry.services.values() for route in s.routes}),
             allow_headers=["authorization", "content-type"],
             expose_headers=["apigw-requestid", "link", "location"],
             max_age=300,
         )
         self.api = apigateway.CfnApi(
-            self,
-            "HttpApi",
-            name=Stack.of(self).stack_name,
-            protocol_type="HTTP",
-            cors_configuration=cors or None,
+            self, "HttpApi", name=Stack.of(self).stack_name, protocol_type="HTTP", cors_configuration=cors or None
         )
         self._vpc_link = apigateway.CfnVpcLink(
             self,
@@ -97,8 +91,7 @@ class Api(Construct):
             stage_name="$default",
             auto_deploy=True,
             default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
-                throttling_rate_limit=registry.api.throttle.rate,
-                throttling_burst_limit=registry.api.throttle.burst,
+                throttling_rate_limit=registry.api.throttle.rate, throttling_burst_limit=registry.api.throttle.burst
             ),
             route_settings={
                 key: {"ThrottlingRateLimit": throttle.rate, "ThrottlingBurstLimit": throttle.burst}
@@ -145,8 +138,7 @@ class Api(Construct):
         if not authorized:
             Validations.of(resource).acknowledge(
                 Acknowledgment(
-                    id="AwsSolutions::AwsSolutions-APIG4",
-                    reason="open, because the registry says so; throttled",
+                    id="AwsSolutions::AwsSolutions-APIG4", reason="open, because the registry says so; throttled"
                 )
             )
         # A stage's route settings are refused for a route that does not exist yet.

@@ -40,24 +40,13 @@ def add_api_alarms(alarms: Alarms, api: Api) -> None:
         description="API: 1 % of the answers or more are 5xx",
     )
     latency = _metric(api, "Latency", "p99")
-    alarms.add(
-        "Latency",
-        latency,
-        at_least=P99_MILLISECONDS,
-        periods=3,
-        description="API: p99 latency of 3 s or more",
-    )
+    alarms.add("Latency", latency, at_least=P99_MILLISECONDS, periods=3, description="API: p99 latency of 3 s or more")
     failed = _count(api, "IntegrationErrors", '{ $.integrationError != "-" }')
     alarms.add(
-        "IntegrationErrors",
-        failed,
-        at_least=INTEGRATION_ERRORS,
-        description="API: backends not reached or too slow",
+        "IntegrationErrors", failed, at_least=INTEGRATION_ERRORS, description="API: backends not reached or too slow"
     )
     throttled = _count(api, "ThrottledRequests", '{ $.status = "429" }')
-    alarms.add(
-        "Throttled", throttled, at_least=THROTTLED_REQUESTS, description="API: many requests over a limit"
-    )
+    alarms.add("Throttled", throttled, at_least=THROTTLED_REQUESTS, description="API: many requests over a limit")
 
 
 def _metric(api: Api, name: str, statistic: str) -> cloudwatch.Metric:

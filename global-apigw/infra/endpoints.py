@@ -22,9 +22,7 @@ class AddressLookup(Construct):
         own = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         trusted = iam.ServicePrincipal("lambda.amazonaws.com", conditions=own)
         self.role = iam.Role(self, "Role", assumed_by=trusted)
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"])
-        )
+        self.role.add_to_policy(iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"]))
         Validations.of(self.role).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-IAM5[Resource::*]",
@@ -41,14 +39,7 @@ class ServiceEndpoint(Construct):
     """`addresses` are the endpoint's private addresses, one a subnet, as tokens."""
 
     def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        network: Network,
-        service_name: str,
-        port: int,
-        lookup: AddressLookup,
+        self, scope: Construct, id: str, *, network: Network, service_name: str, port: int, lookup: AddressLookup
     ) -> None:
         super().__init__(scope, id)
         self.security_group = ec2.SecurityGroup(

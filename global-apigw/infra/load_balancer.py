@@ -66,13 +66,8 @@ class LoadBalancer(Construct):
         target_group.set_attribute("target_health_state.unhealthy.connection_termination.enabled", "false")
         target_group.set_attribute("target_health_state.unhealthy.draining_interval_seconds", "120")
         listener = self.nlb.add_listener(
-            name,
-            port=service.listener_port,
-            protocol=elbv2.Protocol.TCP,
-            default_target_groups=[target_group],
+            name, port=service.listener_port, protocol=elbv2.Protocol.TCP, default_target_groups=[target_group]
         )
         client.connections.allow_to(self.security_group, ec2.Port.tcp(service.listener_port), name)
-        self.security_group.connections.allow_to(
-            endpoint.security_group, ec2.Port.tcp(service.endpoint_port), name
-        )
+        self.security_group.connections.allow_to(endpoint.security_group, ec2.Port.tcp(service.endpoint_port), name)
         return listener, target_group

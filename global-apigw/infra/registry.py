@@ -66,9 +66,7 @@ class Api(Table):
 
     throttle: Throttle = Field(description="{ rate = <requests per second>, burst = <requests> }")
     jwt: Jwt | None = Field(default=None, description="issuer and audience")
-    cors_origins: Strings = Field(
-        default=(), description='a list of origins such as "https://app.example.com"'
-    )
+    cors_origins: Strings = Field(default=(), description='a list of origins such as "https://app.example.com"')
 
 
 class Route(Table):
@@ -109,8 +107,7 @@ class Registry(Table):
 
     api: Api = Field(description="a table with throttle")
     services: Annotated[
-        dict[Annotated[str, Field(pattern=NAME)], Service],
-        AfterValidator(lambda it: dict(sorted(it.items()))),
+        dict[Annotated[str, Field(pattern=NAME)], Service], AfterValidator(lambda it: dict(sorted(it.items())))
     ] = Field(
         min_length=1,
         max_length=MAX_SERVICES,

@@ -44,9 +44,7 @@ def service_name(variable: str) -> Variable:
 def read_registry(path: Path) -> Registry:
     """SettingsError lists the registry's mistakes."""
     if not path.is_file():
-        raise SettingsError(
-            [f"SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"]
-        )
+        raise SettingsError([f"SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"])
     try:
         return load_registry(path.read_text())
     except RegistryError as problems:

@@ -41,9 +41,7 @@ class GlobalApigwStack(Stack):
                 port=service.endpoint_port,
                 lookup=lookup,
             )
-            listener, target_group = load_balancer.add_service(
-                name, service, endpoint, client=api.security_group
-            )
+            listener, target_group = load_balancer.add_service(name, service, endpoint, client=api.security_group)
             api.add_service(name, service, listener)
             alarms.healthy_targets(name, target_group)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)

@@ -41,8 +41,7 @@ def access_log(variables: Mapping[str, str]) -> Json:
     """A line of JSON a request; `variables` maps each of its fields to a $context variable."""
     # Every value is a string, and a missing one a dash: so Envoy prints what two operators make, here an empty second one.
     fields = {
-        field: f"{context(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
-        for field, variable in variables.items()
+        field: f"{context(variable, 'access log format')}%ENVIRONMENT(PATH):0%" for field, variable in variables.items()
     }
     return {
         "name": "envoy.access_loggers.stdout",

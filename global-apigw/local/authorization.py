@@ -33,11 +33,7 @@ def jwt_filters(routes: Iterable[Route], jwks: str) -> list[Json]:
             for prefix in PREFIXES
         },
         "requirement_map": {
-            issuer: {
-                "requires_any": {
-                    "requirements": [{"provider_name": f"{issuer} {prefix}"} for prefix in PREFIXES]
-                }
-            }
+            issuer: {"requires_any": {"requirements": [{"provider_name": f"{issuer} {prefix}"} for prefix in PREFIXES]}}
             for issuer in authorizers
         },
     }
@@ -80,15 +76,10 @@ def jwt_route(route: Route) -> Json:
         "kid": _unless(_metadata("header", "kid", _ANY)),
     }
     if route.scopes:
-        policies["scope"] = _unless(
-            _any(_claim(name, scope) for name in ("scope", "scp") for scope in route.scopes)
-        )
+        policies["scope"] = _unless(_any(_claim(name, scope) for name in ("scope", "scp") for scope in route.scopes))
     return {
         JWT_AUTHN: {"@type": f"{JWT_AUTHN_TYPE}.PerRouteConfig", "requirement_name": route.jwt.issuer},
-        RBAC: {
-            "@type": f"{RBAC_TYPE}.RBACPerRoute",
-            "rbac": {"rules": {"action": "DENY", "policies": policies}},
-        },
+        RBAC: {"@type": f"{RBAC_TYPE}.RBACPerRoute", "rbac": {"rules": {"action": "DENY", "policies": policies}}},
     }
 
 

@@ -70,9 +70,7 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
             ],
             "clusters": [
                 _cluster(integration, endpoints)
-                for integration in {
-                    route.integration.logical_id: route.integration for route in api.routes
-                }.values()
+                for integration in {route.integration.logical_id: route.integration for route in api.routes}.values()
             ],
         },
     }
@@ -100,10 +98,7 @@ def _cluster(integration: Integration, endpoints: Mapping[str, Address]) -> Json
     return {
         "name": integration.logical_id,
         "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": integration.logical_id,
-            "endpoints": [{"lb_endpoints": [endpoint]}],
-        },
+        "load_assignment": {"cluster_name": integration.logical_id, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{TYPE}.upstreams.http.v3.HttpProtocolOptions",
@@ -157,10 +152,7 @@ def _route_config(api: HttpApi) -> Json:
     # There is no $default route, so the log has no route key for it.
     not_found = {"name": "-", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
     return {
-        "virtual_hosts": [
-            _virtual_host(api, not_found),
-            {"name": "*", "domains": ["*"], "routes": [not_found]},
-        ],
+        "virtual_hosts": [_virtual_host(api, not_found), {"name": "*", "domains": ["*"], "routes": [not_found]}],
         "validate_clusters": False,
         "ignore_port_in_host_matching": True,
         # Every answer carries the request id; the header is spelled in lower case by API Gateway too.
@@ -211,10 +203,7 @@ def _route(route: Route) -> Json:
         "route": {"cluster": integration.logical_id, "timeout": f"{integration.timeout}s"},
         "request_headers_to_add": added,
         "request_headers_to_remove": removed,
-        "typed_per_filter_config": {
-            "envoy.filters.http.local_ratelimit": _rate_limit(route),
-            **jwt_route(route),
-        },
+        "typed_per_filter_config": {"envoy.filters.http.local_ratelimit": _rate_limit(route), **jwt_route(route)},
     }
 
 
@@ -242,11 +231,7 @@ def _preflight() -> Json:
 
 def _cors_policy(cors: Cors) -> Json:
     any_origin = cors.allow_origins == ("*",)
-    origins = (
-        [{"safe_regex": {"regex": ".*"}}]
-        if any_origin
-        else [{"exact": origin} for origin in cors.allow_origins]
-    )
+    origins = [{"safe_regex": {"regex": ".*"}}] if any_origin else [{"exact": origin} for origin in cors.allow_origins]
     return {
         "@type": f"{TYPE}.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": origins,

@@ -14,10 +14,7 @@ from local.template import Properties, Resource, Template, TemplateError
 # The families whose every resource shapes an answer: one of an unknown type is refused.
 FAMILIES = ("AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::")
 KNOWN_TYPES = {
-    *(
-        f"AWS::ApiGatewayV2::{kind}"
-        for kind in ("Api", "Authorizer", "Integration", "Route", "Stage", "VpcLink")
-    ),
+    *(f"AWS::ApiGatewayV2::{kind}" for kind in ("Api", "Authorizer", "Integration", "Route", "Stage", "VpcLink")),
     *(f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("Listener", "LoadBalancer", "TargetGroup")),
     "AWS::EC2::VPCEndpoint",
     "Custom::AWS",
@@ -102,9 +99,7 @@ def read_http_api(template: Template) -> HttpApi:
     ]
     unknown = throttles.keys() - {route.key for route in routes}
     if unknown:
-        raise TemplateError(
-            f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}"
-        )
+        raise TemplateError(f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}")
     return HttpApi(tuple(routes), cors, access_log)
 
 
@@ -138,9 +133,7 @@ def _read_throttle(settings: Properties) -> Throttle:
         return Throttle(settings.take("ThrottlingRateLimit"), settings.take("ThrottlingBurstLimit"))
 
 
-def _read_stage(
-    template: Template, resource: Resource
-) -> tuple[dict[str, Throttle], Throttle, dict[str, str]]:
+def _read_stage(template: Template, resource: Resource) -> tuple[dict[str, Throttle], Throttle, dict[str, str]]:
     with template.read(resource) as stage:
         template.follow(stage.take("ApiId"), "AWS::ApiGatewayV2::Api")
         stage.expect("StageName", "$default")
@@ -154,9 +147,7 @@ def _read_stage(
             return throttles, default, json.loads(access_log.take("Format"))
 
 
-def _read_route(
-    template: Template, resource: Resource, throttles: dict[str, Throttle], default: Throttle
-) -> Route:
+def _read_route(template: Template, resource: Resource, throttles: dict[str, Throttle], default: Throttle) -> Route:
     with template.read(resource) as route:
         template.follow(route.take("ApiId"), "AWS::ApiGatewayV2::Api")
         method, _, path = str(route.take("RouteKey")).partition(" ")

@@ -93,9 +93,7 @@ def _read_target_group(template: Template, reference: object) -> str:
                 names.add(_read_endpoint(template, target.take("Id")))
                 target.expect("Port", port)
         if len(names) != 1:
-            raise TemplateError(
-                f"{group.where}: expected the addresses of one endpoint, found {sorted(names)}"
-            )
+            raise TemplateError(f"{group.where}: expected the addresses of one endpoint, found {sorted(names)}")
         return str(names.pop())
 
 
@@ -108,9 +106,7 @@ def _read_endpoint(template: Template, address: object) -> str:
         lookup.ignore("InstallLatestAwsSdk", "ServiceTimeout")
         endpoints = template.mentioned(create, "AWS::EC2::VPCEndpoint")
         if len(endpoints) != 1 or not LOOKUP.search(json.dumps(create).replace("\\", "")):
-            raise TemplateError(
-                f"{lookup.where}: Create is not a lookup of one endpoint's network interfaces"
-            )
+            raise TemplateError(f"{lookup.where}: Create is not a lookup of one endpoint's network interfaces")
     with template.read(endpoints[0]) as endpoint:
         endpoint.expect("VpcEndpointType", "Interface")
         for name in ("VpcId", "SubnetIds", "SecurityGroupIds"):

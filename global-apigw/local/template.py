@@ -101,9 +101,7 @@ class Template:
             raise TemplateError("Transform: it could add any resource, and is not known to this reader")
         self.outputs: dict[str, Any] = document.get("Outputs", {})
         self._resources = {
-            logical_id: Resource(
-                logical_id, body["Type"], body.get("Properties", {}), tuple(body.get("DependsOn", ()))
-            )
+            logical_id: Resource(logical_id, body["Type"], body.get("Properties", {}), tuple(body.get("DependsOn", ())))
             for logical_id, body in document["Resources"].items()
         }
 
@@ -171,8 +169,4 @@ class Template:
 
     def mentioned(self, value: Any, type: str) -> list[Resource]:
         """The resources of `type` that `value` mentions."""
-        return [
-            self._resources[name]
-            for name in sorted(self.references(value))
-            if self._resources[name].type == type
-        ]
+        return [self._resources[name] for name in sorted(self.references(value)) if self._resources[name].type == type]

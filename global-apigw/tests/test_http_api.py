@@ -22,9 +22,7 @@ def change(document: dict[str, Any], type: str, **properties: Any) -> dict[str, 
     changed = copy.deepcopy(document)
     resource = next(body for body in changed["Resources"].values() if body["Type"] == type)
     resource["Properties"].update(properties)
-    resource["Properties"] = {
-        name: value for name, value in resource["Properties"].items() if value is not None
-    }
+    resource["Properties"] = {name: value for name, value in resource["Properties"].items() if value is not None}
     return changed
 
 
@@ -122,18 +120,14 @@ def test_fails_when_a_shape_is_unknown(
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"]
-)
+@pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"])
 def test_fails_when_a_resource_type_is_unknown(document: dict[str, Any], type: str) -> None:
     with pytest.raises(TemplateError, match=f"Extra: resource type {type} is not known here"):
         read({**document, "Resources": {**document["Resources"], "Extra": {"Type": type, "Properties": {}}}})
 
 
 def test_fails_when_a_service_has_no_address(document: dict[str, Any]) -> None:
-    with pytest.raises(
-        TemplateError, match=f"no address for {TODO}; expected --endpoint {TODO}=127.0.0.1:PORT"
-    ):
+    with pytest.raises(TemplateError, match=f"no address for {TODO}; expected --endpoint {TODO}=127.0.0.1:PORT"):
         translate(read(document), {DOGS: ("127.0.0.1", 1)}, port=1, jwks="{}")
 
 

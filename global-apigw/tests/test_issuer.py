@@ -33,10 +33,7 @@ class Issuer(BaseHTTPRequestHandler):
         if "Python" in self.headers["user-agent"]:
             return self.send_error(403)
         own = f"https://127.0.0.1:{self.server.server_port}/{kind}/"  # type: ignore[attr-defined] # it is an HTTPServer
-        document = {
-            "good": {"issuer": own, "jwks_uri": f"{own}keys"},
-            "other": {"issuer": own[:-1], "jwks_uri": "x"},
-        }
+        document = {"good": {"issuer": own, "jwks_uri": f"{own}keys"}, "other": {"issuer": own[:-1], "jwks_uri": "x"}}
         bodies = {
             "words": b"<html>",
             "bytes": b"\xff",

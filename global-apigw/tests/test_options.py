@@ -37,9 +37,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def routes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    resources = [
-        body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Route"
-    ]
+    resources = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Route"]
     return {body["Properties"]["RouteKey"]: body["Properties"] for body in resources}
 
 
@@ -49,11 +47,7 @@ def test_without_jwt_every_route_is_open_and_there_is_no_authorizer(document: di
 
 
 def test_with_jwt_a_route_asks_for_the_token_and_scopes_of_its_entry(secured: dict[str, Any]) -> None:
-    asked = {
-        key: route.get("AuthorizationScopes")
-        for key, route in routes(secured).items()
-        if "AuthorizerId" in route
-    }
+    asked = {key: route.get("AuthorizationScopes") for key, route in routes(secured).items() if "AuthorizerId" in route}
     assert asked == {
         "GET /dogs/females": None,
         "POST /todo": ["todo.write"],
@@ -88,22 +82,13 @@ def test_cors_is_what_the_registry_says_or_nothing(document: dict[str, Any], sec
 
 def test_alarms_go_to_the_topic_if_there_is_one(document: dict[str, Any], secured: dict[str, Any]) -> None:
     topic = ["arn:aws:sns:us-west-2:111111111111:alarms"]
-    Template.from_json(document).all_resources_properties(
-        "AWS::CloudWatch::Alarm", {"AlarmActions": Match.absent()}
-    )
+    Template.from_json(document).all_resources_properties("AWS::CloudWatch::Alarm", {"AlarmActions": Match.absent()})
     Template.from_json(secured).all_resources_properties("AWS::CloudWatch::Alarm", {"AlarmActions": topic})
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    ['{ $.integrationError != "-" }', '{ $.status = "429" }'],
-)
-def test_what_http_apis_have_no_metric_for_is_counted_in_the_access_log(
-    document: dict[str, Any], pattern: str
-) -> None:
-    Template.from_json(document).has_resource_properties(
-        "AWS::Logs::MetricFilter", {"FilterPattern": pattern}
-    )
+@pytest.mark.parametrize("pattern", ['{ $.integrationError != "-" }', '{ $.status = "429" }'])
+def test_what_http_apis_have_no_metric_for_is_counted_in_the_access_log(document: dict[str, Any], pattern: str) -> None:
+    Template.from_json(document).has_resource_properties("AWS::Logs::MetricFilter", {"FilterPattern": pattern})
 
 
 def test_the_access_log_is_kept_for_a_month(document: dict[str, Any]) -> None:
@@ -118,18 +103,14 @@ def test_a_third_team_joins_by_an_entry_and_a_variable(secured: dict[str, Any]) 
         "AWS::ElasticLoadBalancingV2::TargetGroup", {"Port": 9090, "HealthCheckPath": "/ping"}
     )
     template.has_resource_properties("AWS::ApiGatewayV2::Integration", {"TimeoutInMillis": 20000})
-    template.has_resource_properties(
-        "AWS::CloudWatch::Alarm", {"AlarmDescription": Match.string_like_regexp("^cats:")}
-    )
+    template.has_resource_properties("AWS::CloudWatch::Alarm", {"AlarmDescription": Match.string_like_regexp("^cats:")})
     settings = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
     template.has_resource_properties(
         "AWS::ApiGatewayV2::Stage", {"RouteSettings": Match.object_like({"GET /cats/{catId}": settings})}
     )
 
 
-def test_the_third_team_changes_nothing_of_the_others(
-    document: dict[str, Any], secured: dict[str, Any]
-) -> None:
+def test_the_third_team_changes_nothing_of_the_others(document: dict[str, Any], secured: dict[str, Any]) -> None:
     # A changed logical id is a replaced endpoint or listener: an outage of a team that did nothing.
     kinds = (
         "AWS::EC2::VPCEndpoint",

@@ -105,16 +105,9 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("parity")
-    names = {
-        kind: f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}"
-        for number, kind in enumerate(("ECHO", "DOWN"))
-    }
+    names = {kind: f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}" for number, kind in enumerate(("ECHO", "DOWN"))}
     registry = str(FOLDER / "tests/parity.toml")
-    synthesize(
-        folder / "cdk.out",
-        SERVICES=registry,
-        **{f"{kind}_SERVICE_NAME": name for kind, name in names.items()},
-    )
+    synthesize(folder / "cdk.out", SERVICES=registry, **{f"{kind}_SERVICE_NAME": name for kind, name in names.items()})
     write_keys(folder / "key.pem", folder / "jwks.json")
     backend = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     backend.daemon_threads = True
@@ -177,12 +170,7 @@ NOT_FOUND = message(404, "Not Found")
 UNAVAILABLE = message(503, "Service Unavailable")
 UNAUTHORIZED = message(401, "Unauthorized")
 FORBIDDEN = message(403, "Forbidden")
-SPOOFED = [
-    ("x-auth-subject", "eve"),
-    ("X-AUTH-Subject", "eve"),
-    ("X-Request-ID", "eve"),
-    ("x-request-id", "eve"),
-]
+SPOOFED = [("x-auth-subject", "eve"), ("X-AUTH-Subject", "eve"), ("X-Request-ID", "eve"), ("x-request-id", "eve")]
 MEGABYTES_10 = 10 * 1024 * 1024
 PREFLIGHT = [("origin", "https://app.example.com"), ("access-control-request-method", "GET")]
 
@@ -310,9 +298,7 @@ ROWS = [
 
 def throttled(burst: list[Answer]) -> bool:
     """A bucket of three lets three pass, and the last of six gets the exact answer."""
-    return [answer.status for answer in burst[:3]] == [200] * 3 and message(429, "Too Many Requests")(
-        burst[-1]
-    )
+    return [answer.status for answer in burst[:3]] == [200] * 3 and message(429, "Too Many Requests")(burst[-1])
 
 
 def claims(api: Api) -> dict[str, Any]:
@@ -338,9 +324,7 @@ def re_signed(api: Api) -> str:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.behaviour)
 def test_the_local_api_answers_as_api_gateway_does(api: Api, row: Row) -> None:
     assert row.evidence in ("documented", "observed", "assumed")
-    assert row.check(api), (
-        f"{row.evidence}: docs.aws.amazon.com/apigateway/latest/developerguide/{row.page}.html"
-    )
+    assert row.check(api), f"{row.evidence}: docs.aws.amazon.com/apigateway/latest/developerguide/{row.page}.html"
 
 
 def raw(api: Api, request: str) -> str:
@@ -366,9 +350,7 @@ def test_no_web_page_reaches_the_api_by_a_name_of_its_own(api: Api, host: str, s
 
 def test_there_is_no_http_2_in_the_clear(api: Api) -> None:
     assert raw(api, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == "HTTP/1.1 400 Bad Request"
-    upgrade = (
-        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
-    )
+    upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
     assert raw(api, f"GET /echo HTTP/1.1\r\nHost: localhost\r\n{upgrade}") == "HTTP/1.1 200 OK"
 
 

@@ -58,47 +58,23 @@ def test_what_a_registry_does_not_say_has_its_default() -> None:
         ("rate = 50", "rate = 0", "api.throttle: rate is 0, expected requests per second above 0"),
         ("burst = 100", "burst = 1.5", "api.throttle: burst is 1.5, expected a number of requests above 0"),
         ("throttle = {", "throtle = {", "api: throttle is missing, expected { rate"),
-        (
-            '"DOGS"',
-            '"dogs"',
-            "services.dogs: endpoint_service is 'dogs', expected an environment variable's name",
-        ),
+        ('"DOGS"', '"dogs"', "services.dogs: endpoint_service is 'dogs', expected an environment variable's name"),
         ("endpoint_port = 8080", "endpoint_port = 0", "services.dogs: endpoint_port is 0, expected a port"),
-        (
-            "endpoint_port = 8080",
-            "endpoint_port = true",
-            "services.dogs: endpoint_port is True, expected a port",
-        ),
+        ("endpoint_port = 8080", "endpoint_port = true", "services.dogs: endpoint_port is True, expected a port"),
         ("listener_port = 8081", "", "services.dogs: listener_port is missing"),
         ('"/healthz"', '"healthz"', "services.dogs: health_path is 'healthz', expected a path"),
         ("seconds = 10", "seconds = 31", "services.dogs: timeout_seconds is 31, expected 1 to 30"),
         ("seconds = 10", "seconds = 10\ntimout = 3", "services.dogs: timout is not a known key"),
-        (
-            '[{ key = "GET /dogs" }]',
-            "[]",
-            "services.dogs: routes is [], expected a list with at least one route",
-        ),
+        ('[{ key = "GET /dogs" }]', "[]", "services.dogs: routes is [], expected a list with at least one route"),
         ("GET /dogs", "GET dogs", "services.dogs.routes[0]: key is 'GET dogs', expected \"METHOD /path\""),
         ("GET /dogs", "ANY /dogs", "services.dogs.routes[0]: key is 'ANY /dogs'"),
         ("GET /dogs", "GET /{proxy+}", "services.dogs.routes[0]: key is 'GET /{proxy+}'"),
         ('s" }', 's", auth = "jwt" }', 'services.dogs.routes[0] (GET /dogs): auth = "jwt" needs [api.jwt]'),
-        (
-            's" }',
-            's", auth = "key" }',
-            "services.dogs.routes[0] (GET /dogs): auth is 'key', expected one of none, jwt",
-        ),
+        ('s" }', 's", auth = "key" }', "services.dogs.routes[0] (GET /dogs): auth is 'key', expected one of none, jwt"),
         ('s" }', 's", scopes = ["a"] }', 'services.dogs.routes[0] (GET /dogs): scopes need auth = "jwt"'),
         ('s" }', 's", header = "x" }', "services.dogs.routes[0] (GET /dogs): header is not a known key"),
-        (
-            's" }]',
-            's" }, { key = "GET /dogs" }]',
-            "services.dogs: route 'GET /dogs' overlaps with 'GET /dogs'",
-        ),
-        (
-            's" }]',
-            's/{a}" }, { key = "GET /dogs/{b}" }]',
-            "services.dogs: route 'GET /dogs/{b}' overlaps with",
-        ),
+        ('s" }]', 's" }, { key = "GET /dogs" }]', "services.dogs: route 'GET /dogs' overlaps with 'GET /dogs'"),
+        ('s" }]', 's/{a}" }, { key = "GET /dogs/{b}" }]', "services.dogs: route 'GET /dogs/{b}' overlaps with"),
         (
             "[services.dogs]",
             '[api.jwt]\nissuer = "https://i"\n[services.dogs]',
@@ -113,11 +89,7 @@ def test_what_a_registry_does_not_say_has_its_default() -> None:
         ('"DOGS"', '"DOGS\\n"', "services.dogs: endpoint_service is 'DOGS\\n'"),
         ("8081", "65536", "services.dogs: listener_port is 65536, expected a port that no other service has"),
         ("seconds = 10", "seconds = 0", "services.dogs: timeout_seconds is 0"),
-        (
-            '[{ key = "GET /dogs" }]',
-            "[5]",
-            "services.dogs: routes[0] is 5, expected a table of key, throttle",
-        ),
+        ('[{ key = "GET /dogs" }]', "[5]", "services.dogs: routes[0] is 5, expected a table of key, throttle"),
         (
             's" }',
             's", auth = "jwt", scopes = [' + '"a", ' * 11 + "] }",
@@ -125,16 +97,8 @@ def test_what_a_registry_does_not_say_has_its_default() -> None:
         ),
         ('s" }', 's", scopes = [""] }', "services.dogs.routes[0] (GET /dogs): scopes[0] is ''"),
         ('s" }', 's", throttle = {} }', "services.dogs.routes[0] (GET /dogs).throttle: rate is missing"),
-        (
-            "[services.dogs]",
-            '[api.jwt]\nissuer = "http://i"\n[services.dogs]',
-            "api.jwt: issuer is 'http://i'",
-        ),
-        (
-            "[services.dogs]",
-            "[api.jwt]\naudience = []\n[services.dogs]",
-            "api.jwt: audience is [], expected at",
-        ),
+        ("[services.dogs]", '[api.jwt]\nissuer = "http://i"\n[services.dogs]', "api.jwt: issuer is 'http://i'"),
+        ("[services.dogs]", "[api.jwt]\naudience = []\n[services.dogs]", "api.jwt: audience is [], expected at"),
         ("[api]", '[api]\ncors_origins = "*"', "api: cors_origins is '*', expected a list of origins"),
         ("[api]", "[api", "the registry is not TOML"),
     ],
@@ -165,9 +129,7 @@ def test_a_list_with_one_wrong_entry_is_not_also_called_empty() -> None:
 
 def test_fails_when_two_services_share_a_listener_port() -> None:
     entry = ONE[ONE.index("[services") :].replace("services.dogs", "services.cats").replace("/dogs", "/cats")
-    with pytest.raises(
-        RegistryError, match=r"services\.dogs: listener_port 8081 belongs to services\.cats too"
-    ):
+    with pytest.raises(RegistryError, match=r"services\.dogs: listener_port 8081 belongs to services\.cats too"):
         load_registry(ONE + entry)
 
 
@@ -199,9 +161,7 @@ def test_a_registry_names_the_schema_for_editors_and_follows_it(path: Path) -> N
     Draft202012Validator(SCHEMA).validate(tomllib.loads(text))
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("dogs]", "Dogs]"), ("GET", "ANY"), ("timeout", "timout"), ("8081", "0")]
-)
+@pytest.mark.parametrize(("old", "new"), [("dogs]", "Dogs]"), ("GET", "ANY"), ("timeout", "timout"), ("8081", "0")])
 def test_the_schema_shows_mistakes_in_an_editor(old: str, new: str) -> None:
     assert Draft202012Validator(SCHEMA).is_valid(tomllib.loads(ONE))
     assert not Draft202012Validator(SCHEMA).is_valid(tomllib.loads(ONE.replace(old, new)))

@@ -22,11 +22,7 @@ def template(document: dict[str, Any]) -> Template:
 
 def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
     done = subprocess.run(
-        [sys.executable, "app.py"],
-        cwd=FOLDER,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
+        [sys.executable, "app.py"], cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
     )
     names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
     expected = ["AWS_ACCOUNT", "AWS_REGION", "DOGNAME_SERVICE_NAME", "TODO_SERVICE_NAME"]
@@ -52,11 +48,7 @@ def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
 def test_each_service_has_an_endpoint_in_both_subnets(template: Template, name: str) -> None:
     template.has_resource_properties(
         "AWS::EC2::VPCEndpoint",
-        {
-            "ServiceName": name,
-            "VpcEndpointType": "Interface",
-            "SubnetIds": [Match.any_value(), Match.any_value()],
-        },
+        {"ServiceName": name, "VpcEndpointType": "Interface", "SubnetIds": [Match.any_value(), Match.any_value()]},
     )
 
 
@@ -93,12 +85,7 @@ def test_the_access_log_explains_a_401_and_a_5xx_within_the_quota(document: dict
     [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
     log = stage["Properties"]["AccessLogSettings"]["Format"]
     assert len(log) <= 3 * 1024  # http-api-quotas: access log template size
-    explaining = (
-        "authorizer.error",
-        "authorizer.claims.client_id",
-        "integration.status",
-        "integrationErrorMessage",
-    )
+    explaining = ("authorizer.error", "authorizer.claims.client_id", "integration.status", "integrationErrorMessage")
     assert {f"$context.{variable}" for variable in explaining} <= set(json.loads(log).values())
 
 
@@ -133,9 +120,7 @@ def test_no_client_can_pretend_to_be_somebody(template: Template) -> None:
 
 
 def test_the_stage_waits_for_routes_that_its_settings_name(document: dict[str, Any]) -> None:
-    routes = {
-        name for name, body in document["Resources"].items() if body["Type"] == "AWS::ApiGatewayV2::Route"
-    }
+    routes = {name for name, body in document["Resources"].items() if body["Type"] == "AWS::ApiGatewayV2::Route"}
     [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
     assert routes <= set(stage["DependsOn"])
 
@@ -143,9 +128,7 @@ def test_the_stage_waits_for_routes_that_its_settings_name(document: dict[str, A
 def test_what_clients_and_providers_hold_on_to_keeps_its_logical_id(template: Template) -> None:
     # A changed id means a replaced resource: another public URL.
     assert list(template.find_resources("AWS::ApiGatewayV2::Api")) == ["ApiHttpApi2997B86B"]
-    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == [
-        "LoadBalancerNlb0CEC888C"
-    ]
+    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == ["LoadBalancerNlb0CEC888C"]
 
 
 def test_the_output_has_the_blogs_name(template: Template) -> None:

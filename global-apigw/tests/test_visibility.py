@@ -58,9 +58,7 @@ def test_visible_services_in_both_zones_pass(zones: dict[str, list[str]]) -> Non
 
 def test_fails_when_a_service_is_in_another_region() -> None:
     elsewhere = TODO.replace("us-west-2", "us-east-1")
-    with pytest.raises(
-        CheckError, match=r"TODO_SERVICE_NAME is .*, a service in us-east-1, expected one in us-west-2"
-    ):
+    with pytest.raises(CheckError, match=r"TODO_SERVICE_NAME is .*, a service in us-east-1, expected one in us-west-2"):
         check({}, TODO_SERVICE_NAME=elsewhere)
 
 
@@ -80,7 +78,5 @@ def test_fails_when_a_service_is_not_visible_and_says_which_principal_to_admit()
     "zones", [by_id("usw2-az1", "usw2-az3"), by_name("us-west-2c", "us-west-2b")], ids=["by id", "by name"]
 )
 def test_fails_when_a_service_lacks_a_zone(zones: dict[str, list[str]]) -> None:
-    with pytest.raises(
-        CheckError, match=r"which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"
-    ):
+    with pytest.raises(CheckError, match=r"which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"):
         check({DOGS: zones})

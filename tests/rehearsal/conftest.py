@@ -59,10 +59,7 @@ def names(environment: Environment, providers: Checkout) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def deployed(
-    environment: Environment,
-    names: dict[str, str],
-    providers: Checkout,
-    tmp_path_factory: pytest.TempPathFactory,
+    environment: Environment, names: dict[str, str], providers: Checkout, tmp_path_factory: pytest.TempPathFactory
 ) -> Deployed:
     """The gateway, deployed from a machine where the providers never were, while one of them is deployed again."""
     gateway = Checkout(tmp_path_factory.mktemp("gateway"))
@@ -81,9 +78,7 @@ def service_names(checkout: Checkout) -> dict[str, str]:
     }
 
 
-def refusal(
-    environment: Environment, checkout: Checkout, command: str, environ: Shell, folder: str = "."
-) -> str:
+def refusal(environment: Environment, checkout: Checkout, command: str, environ: Shell, folder: str = ".") -> str:
     """What the command says before it ends with an error and without a change."""
     since, docker = environment.mark(), checkout.docker.read_text()
     done = checkout.run(command, environ, folder)

@@ -31,10 +31,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> None:
         sys.exit(f"error: no password of {arguments[-1]} on standard input")
     if arguments[0] == "push":
         done = record.read_text()
-        for step in (
-            f"login --username AWS --password-stdin {arguments[1].partition('/')[0]}\n",
-            f" {arguments[1]}\n",
-        ):
+        for step in (f"login --username AWS --password-stdin {arguments[1].partition('/')[0]}\n", f" {arguments[1]}\n"):
             if step not in done:
                 sys.exit(f"error: pushed before{step.rstrip()}")
         push(match.groupdict())
@@ -58,9 +55,7 @@ def push(image: Mapping[str, str]) -> None:
         aws_access_key_id=f"AKIA{image['account']}TEST",
         aws_secret_access_key="unchecked",
     )
-    ecr.put_image(
-        repositoryName=image["repository"], imageTag=image["tag"], imageManifest=json.dumps(manifest)
-    )
+    ecr.put_image(repositoryName=image["repository"], imageTag=image["tag"], imageManifest=json.dumps(manifest))
 
 
 if __name__ == "__main__":

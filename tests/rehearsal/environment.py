@@ -53,12 +53,7 @@ class Environment:
         self.record.touch()
         lines = (
             f"[profile {name}]\naws_access_key_id = {access_key(account)}\naws_secret_access_key = unchecked\n"
-            for name, account in (
-                ("dogs", ECS),
-                ("todos", EC2),
-                ("platform", GATEWAY),
-                ("newcomer", NEWCOMER),
-            )
+            for name, account in (("dogs", ECS), ("todos", EC2), ("platform", GATEWAY), ("newcomer", NEWCOMER))
         )
         (self.home / "config").write_text("".join(lines))
 

@@ -47,9 +47,7 @@ def visible_service(account: EC2Backend, name: str) -> Service:
     raise InvalidServiceName(name)
 
 
-def describe_vpc_endpoint_services(
-    self: EC2Backend, service_names: list[str], **arguments: Any
-) -> dict[str, Any]:
+def describe_vpc_endpoint_services(self: EC2Backend, service_names: list[str], **arguments: Any) -> dict[str, Any]:
     if not any(".vpce." in name for name in service_names):
         return describe_services_in_moto(self, service_names, **arguments)
     details = []

@@ -25,9 +25,7 @@ def endpoint_addresses(environment: Environment) -> dict[str, set[str]]:
     for endpoint in ec2.describe_vpc_endpoints(Filters=LIVE)["VpcEndpoints"]:
         assert endpoint["VpcEndpointType"] == "Interface"
         interfaces = ec2.describe_network_interfaces(NetworkInterfaceIds=endpoint["NetworkInterfaceIds"])
-        found[endpoint["ServiceName"]] = {
-            each["PrivateIpAddress"] for each in interfaces["NetworkInterfaces"]
-        }
+        found[endpoint["ServiceName"]] = {each["PrivateIpAddress"] for each in interfaces["NetworkInterfaces"]}
     return found
 
 
@@ -38,15 +36,11 @@ def check_services(environment: Environment, names: dict[str, str]) -> None:
         [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
         permissions = ec2.describe_vpc_endpoint_service_permissions(ServiceId=service["ServiceId"])
         assert service["ServiceName"] == name
-        assert [each["Principal"] for each in permissions["AllowedPrincipals"]] == [
-            f"arn:aws:iam::{GATEWAY}:root"
-        ]
+        assert [each["Principal"] for each in permissions["AllowedPrincipals"]] == [f"arn:aws:iam::{GATEWAY}:root"]
         [connection] = ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
         assert (connection["VpcEndpointOwner"], connection["VpcEndpointState"]) == (GATEWAY, "available")
     with pytest.raises(ClientError, match="InvalidServiceName"):
-        environment.client(EC2, "ec2").describe_vpc_endpoint_services(
-            ServiceNames=[names["DOGNAME_SERVICE_NAME"]]
-        )
+        environment.client(EC2, "ec2").describe_vpc_endpoint_services(ServiceNames=[names["DOGNAME_SERVICE_NAME"]])
 
 
 def check_routes(environment: Environment, names: dict[str, str], url: str) -> None:
@@ -54,9 +48,7 @@ def check_routes(environment: Environment, names: dict[str, str], url: str) -> N
     api, elb = environment.client(GATEWAY, "apigatewayv2"), environment.client(GATEWAY, "elbv2")
     [http] = api.get_apis()["Items"]
     assert http["ApiEndpoint"] == url
-    integrations = {
-        each["IntegrationId"]: each for each in api.get_integrations(ApiId=http["ApiId"])["Items"]
-    }
+    integrations = {each["IntegrationId"]: each for each in api.get_integrations(ApiId=http["ApiId"])["Items"]}
     reached = {}
     for route in api.get_routes(ApiId=http["ApiId"])["Items"]:
         integration = integrations[route["Target"].removeprefix("integrations/")]
@@ -67,9 +59,7 @@ def check_routes(environment: Environment, names: dict[str, str], url: str) -> N
         }
         [listener] = elb.describe_listeners(ListenerArns=[integration["IntegrationUri"]])["Listeners"]
         health = elb.describe_target_health(TargetGroupArn=listener["DefaultActions"][0]["TargetGroupArn"])
-        targets = {
-            (each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]
-        }
+        targets = {(each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]}
         reached[route["RouteKey"]] = (listener["Port"], targets)
     addresses = endpoint_addresses(environment)
     assert addresses.keys() == set(names.values())
@@ -110,9 +100,7 @@ def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
     [image] = ecr.describe_images(repositoryName="dog-names")["imageDetails"]
     [tag] = image["imageTags"]
     [definition] = environment.client(ECS, "ecs").list_task_definitions()["taskDefinitionArns"]
-    task = environment.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)[
-        "taskDefinition"
-    ]
+    task = environment.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     registry = f"{ECS}.dkr.ecr.{REGION}.amazonaws.com"
     assert [each["image"] for each in task["containerDefinitions"]] == [f"{registry}/dog-names:{tag}"]
     pushed = [
@@ -140,22 +128,14 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
         refused.stderr,
     )
     assert said
-    environment.client(ECS, "ec2").reject_vpc_endpoint_connections(
-        ServiceId=said[2], VpcEndpointIds=[said[1]]
-    )
+    environment.client(ECS, "ec2").reject_vpc_endpoint_connections(ServiceId=said[2], VpcEndpointIds=[said[1]])
     assert (
-        providers.run(
-            ".venv/bin/python preflight.py destroy never", environment.shell(ECS), "ecs-provider"
-        ).returncode
+        providers.run(".venv/bin/python preflight.py destroy never", environment.shell(ECS), "ecs-provider").returncode
         == 0
     )
     destroyed = providers.run("make destroy", person)
     assert destroyed.returncode == 0, destroyed.stderr
-    assert re.findall(r"(\S+): destroyed", destroyed.stderr) == [
-        "global-apigw",
-        "ec2-provider",
-        "ecs-provider",
-    ]
+    assert re.findall(r"(\S+): destroyed", destroyed.stderr) == ["global-apigw", "ec2-provider", "ecs-provider"]
     for account in FOLDER:
         ec2 = environment.client(account, "ec2")
         assert [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []

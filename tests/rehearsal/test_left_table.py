@@ -17,10 +17,7 @@ def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
     team = environment.shell(STRANGER)
     assert fresh.run("make -C ec2-provider bootstrap", team).returncode == 0
     s3, dynamodb = environment.client(STRANGER, "s3"), environment.client(STRANGER, "dynamodb")
-    where = {
-        "Bucket": f"cloudformation-waitcondition-{REGION}",
-        "Key": "ec2-provider-FleetFirstBootHandle10626B60",
-    }
+    where = {"Bucket": f"cloudformation-waitcondition-{REGION}", "Key": "ec2-provider-FleetFirstBootHandle10626B60"}
     s3.create_bucket(Bucket=where["Bucket"], CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(**where, Body=json.dumps({"Status": "FAILURE", "Reason": REASON, "UniqueId": "i-0abc"}))
     failed = fresh.run("make deploy-ec2", team)
@@ -28,10 +25,7 @@ def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
     # What the instance said is read where the deploy was started, when the instance is gone.
     assert REASON in failed.stderr
     [table] = dynamodb.list_tables()["TableNames"]
-    assert (
-        f"left its table {table}; serve it in the next deploy: make deploy TABLE_NAME={table}\n"
-        in failed.stderr
-    )
+    assert f"left its table {table}; serve it in the next deploy: make deploy TABLE_NAME={table}\n" in failed.stderr
     assert f"  aws dynamodb delete-table --region {REGION} --table-name {table}\n" in failed.stderr
     s3.delete_object(**where)
     serve = f"make deploy-ec2 TABLE_NAME={table}"
@@ -43,12 +37,8 @@ def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
     ]
     recovery = {"PointInTimeRecoveryEnabled": True}
     dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
-    tags = [
-        {"Key": key, "Value": value} for key, value in re.findall(r"Key=([\w-]+),Value=([\w-]+)", refused)
-    ]
-    dynamodb.tag_resource(
-        ResourceArn=dynamodb.describe_table(TableName=table)["Table"]["TableArn"], Tags=tags
-    )
+    tags = [{"Key": key, "Value": value} for key, value in re.findall(r"Key=([\w-]+),Value=([\w-]+)", refused)]
+    dynamodb.tag_resource(ResourceArn=dynamodb.describe_table(TableName=table)["Table"]["TableArn"], Tags=tags)
     again = fresh.run(serve, team)
     assert again.returncode == 0, again.stderr
     printed = json.loads((fresh.root / "ec2-provider/.outputs/ec2-provider.json").read_text())["ec2-provider"]

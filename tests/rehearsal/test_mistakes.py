@@ -23,9 +23,7 @@ def test_fails_when_a_wrong_profile_is_asked_for_beside_the_right_keys(
     environment: Environment, fresh: Checkout
 ) -> None:
     for variable in ("AWS_PROFILE", "PROFILE", "ECS_PROFILE"):
-        assert refusal(
-            environment, fresh, "make deploy-ecs", environment.shell(ECS, **{variable: "todos"})
-        ) == (
+        assert refusal(environment, fresh, "make deploy-ecs", environment.shell(ECS, **{variable: "todos"})) == (
             "error: the credentials of profile todos are those of account 333333333333 "
             "(arn:aws:sts::333333333333:user/moto), expected account 222222222222 (AWS_ACCOUNT); export the right ones or "
             "correct AWS_ACCOUNT\n"
@@ -39,13 +37,9 @@ def test_fails_when_a_profile_is_unknown(environment: Environment, fresh: Checko
     )
 
 
-def test_fails_when_all_in_one_go_lacks_an_account_or_a_profile(
-    environment: Environment, fresh: Checkout
-) -> None:
+def test_fails_when_all_in_one_go_lacks_an_account_or_a_profile(environment: Environment, fresh: Checkout) -> None:
     environ = {
-        name: value
-        for name, value in environment.profiles().items()
-        if name not in ("EC2_ACCOUNT", "GATEWAY_PROFILE")
+        name: value for name, value in environment.profiles().items() if name not in ("EC2_ACCOUNT", "GATEWAY_PROFILE")
     }
     for target in ("deploy", "destroy"):
         since = environment.mark()
@@ -68,9 +62,7 @@ def test_fails_when_the_gateway_goes_before_the_providers(environment: Environme
 
 
 def test_fails_when_a_service_does_not_exist(environment: Environment, fresh: Checkout) -> None:
-    environ = environment.shell(
-        GATEWAY, DOGNAME_SERVICE_NAME=WRONG, TODO_SERVICE_NAME=WRONG.replace("def0", "def1")
-    )
+    environ = environment.shell(GATEWAY, DOGNAME_SERVICE_NAME=WRONG, TODO_SERVICE_NAME=WRONG.replace("def0", "def1"))
     assert refusal(environment, fresh, "make deploy-gateway", environ) == (
         f"error: DOGNAME_SERVICE_NAME is {WRONG}, which account 111111111111 cannot see: the name is wrong, the service is "
         "not there, or it does not admit us; compare the name with its provider's output, and let its team deploy with "
@@ -87,9 +79,7 @@ def test_fails_when_a_service_is_in_another_region(environment: Environment, fre
     )
 
 
-def test_fails_when_the_names_are_swapped(
-    environment: Environment, providers: Checkout, names: dict[str, str]
-) -> None:
+def test_fails_when_the_names_are_swapped(environment: Environment, providers: Checkout, names: dict[str, str]) -> None:
     dogs, todo = service_names(providers).values()
     environ = environment.shell(GATEWAY, DOGNAME_SERVICE_NAME=todo, TODO_SERVICE_NAME=dogs)
     assert refusal(environment, providers, "make deploy-gateway", environ) == (
@@ -127,9 +117,7 @@ def test_fails_when_nobody_can_be_asked(environment: Environment, fresh: Checkou
     )
 
 
-def test_fails_when_a_setting_is_missing_or_malformed_and_names_all(
-    environment: Environment, fresh: Checkout
-) -> None:
+def test_fails_when_a_setting_is_missing_or_malformed_and_names_all(environment: Environment, fresh: Checkout) -> None:
     environ = environment.shell(ECS, AWS_REGION="Oregon", API_GATEWAY_ACCOUNT_ARN="111111111111")
     del environ["AWS_ACCOUNT"]
     assert refusal(environment, fresh, "make deploy-ecs", environ) == (
@@ -139,9 +127,7 @@ def test_fails_when_a_setting_is_missing_or_malformed_and_names_all(
     )
 
 
-def test_fails_within_five_seconds_when_there_are_no_credentials(
-    environment: Environment, fresh: Checkout
-) -> None:
+def test_fails_within_five_seconds_when_there_are_no_credentials(environment: Environment, fresh: Checkout) -> None:
     accounts = {"ecs-provider": ECS, "ec2-provider": EC2, "global-apigw": GATEWAY}
     commands = {"make deploy-ecs": ECS, "make deploy-ec2": EC2, "make deploy-gateway": GATEWAY}
     for target in ("bootstrap", "diff", "deploy", "destroy"):
@@ -170,8 +156,4 @@ def test_fails_within_five_seconds_when_there_are_no_credentials(
         # A machine that was busy with other things gets a second try.
         assert [each for each in commands if took[each] >= 5 and seconds(each) >= 5] == []
     assert environment.calls(since) == []
-    assert not [
-        *fresh.root.glob("*/cdk.out"),
-        *fresh.root.glob("*/.build/*.gz"),
-        *fresh.root.glob("*/.outputs"),
-    ]
+    assert not [*fresh.root.glob("*/cdk.out"), *fresh.root.glob("*/.build/*.gz"), *fresh.root.glob("*/.outputs")]

@@ -26,9 +26,9 @@ NOT_BOOTSTRAPPED = (
 
 
 def test_fails_when_the_account_is_not_bootstrapped(environment: Environment, fresh: Checkout) -> None:
-    assert refusal(
-        environment, fresh, "make deploy-ecs", environment.shell(NEWCOMER)
-    ) == NOT_BOOTSTRAPPED.format("ecs-provider")
+    assert refusal(environment, fresh, "make deploy-ecs", environment.shell(NEWCOMER)) == NOT_BOOTSTRAPPED.format(
+        "ecs-provider"
+    )
 
 
 def test_fails_before_the_first_of_three_deploys_when_any_account_is_not_bootstrapped(
@@ -74,9 +74,7 @@ def test_fails_before_the_first_of_three_deploys_when_the_gateway_s_would(
     assert refusal(environment, fresh, "make deploy", environ).startswith(said.format(path=path))
 
 
-def test_fails_when_a_zone_has_no_vpc_links_in_every_folder(
-    environment: Environment, fresh: Checkout
-) -> None:
+def test_fails_when_a_zone_has_no_vpc_links_in_every_folder(environment: Environment, fresh: Checkout) -> None:
     environ = environment.profiles() | {"AWS_REGION": "us-east-1", "AZ_IDS": "use1-az1,use1-az3"}
     said = (
         "error: no HTTP API can reach zone use1-az3, which has no VPC links, and all three folders use the same zones; "
@@ -92,14 +90,9 @@ def test_fails_when_the_alarm_topic_is_in_another_region(environment: Environmen
         "error: ALARM_TOPIC_ARN is a topic in eu-west-1, AWS_REGION is us-west-2: CloudWatch sends alarms only to topics of "
         "their own region; name a topic in us-west-2\n"
     )
+    assert refusal(environment, fresh, "make deploy-ecs", environment.shell(ECS, ALARM_TOPIC_ARN=topic)) == said
     assert (
-        refusal(environment, fresh, "make deploy-ecs", environment.shell(ECS, ALARM_TOPIC_ARN=topic)) == said
-    )
-    assert (
-        refusal(
-            environment, fresh, "make deploy", environment.profiles() | {"GATEWAY_ALARM_TOPIC_ARN": topic}
-        )
-        == said
+        refusal(environment, fresh, "make deploy", environment.profiles() | {"GATEWAY_ALARM_TOPIC_ARN": topic}) == said
     )
 
 

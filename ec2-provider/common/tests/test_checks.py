@@ -31,11 +31,7 @@ SUBNETS = {
     **{
         f"Subnet{number}": {
             "Type": "AWS::EC2::Subnet",
-            "Properties": {
-                "VpcId": {"Ref": "Vpc"},
-                "CidrBlock": f"10.0.{number}.0/24",
-                "AvailabilityZone": zone,
-            },
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": f"10.0.{number}.0/24", "AvailabilityZone": zone},
         }
         for number, zone in enumerate(("us-west-2a", "us-west-2b"))
     },
@@ -97,11 +93,7 @@ def test_fails_when_there_is_no_such_profile(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("verb", "approval", "asks"),
-    [
-        ("deploy", "broadening", "deploy"),
-        ("preflight", "broadening", "deploy"),
-        ("destroy", "any-change", "destroy"),
-    ],
+    [("deploy", "broadening", "deploy"), ("preflight", "broadening", "deploy"), ("destroy", "any-change", "destroy")],
 )
 def test_fails_when_nobody_can_be_asked(verb: str, approval: str, asks: str) -> None:
     with pytest.raises(CheckError, match=f"no terminal to ask for approval.*make {asks} APPROVAL=never"):
@@ -109,9 +101,7 @@ def test_fails_when_nobody_can_be_asked(verb: str, approval: str, asks: str) -> 
 
 
 def test_fails_when_the_account_is_not_bootstrapped(session: boto3.Session) -> None:
-    with pytest.raises(
-        CheckError, match=r"123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"
-    ):
+    with pytest.raises(CheckError, match=r"123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"):
         check_bootstrap(session, settings())
     ssm = session.client("ssm", region_name="us-west-2")
     ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="28", Type="String")
@@ -132,9 +122,7 @@ def test_a_bootstrap_that_may_not_be_read_stops_nobody(
     assert line.startswith("not checked: the version of the bootstrap stack, which could not be read: ")
 
 
-@pytest.mark.parametrize(
-    ("verb", "approval"), [("deploy", "never"), ("diff", "broadening"), ("push", "broadening")]
-)
+@pytest.mark.parametrize(("verb", "approval"), [("deploy", "never"), ("diff", "broadening"), ("push", "broadening")])
 def test_nobody_is_asked_where_nothing_is_broadened(verb: str, approval: str) -> None:
     check_terminal(verb, approval)
 
@@ -162,9 +150,7 @@ def test_fails_when_zones_change_after_the_first_deploy(session: boto3.Session) 
     other = sorted({"usw2-az1", "usw2-az2", "usw2-az3"} - {deployed[0]})
     with pytest.raises(CheckError) as error:
         check_zones(session, settings(AZ_IDS=",".join(other)))
-    assert f"a-stack was first deployed to {','.join(deployed)}, now {','.join(other)} is asked for" in str(
-        error.value
-    )
+    assert f"a-stack was first deployed to {','.join(deployed)}, now {','.join(other)} is asked for" in str(error.value)
     assert f"keep AZ_IDS={','.join(deployed)}" in str(error.value)
 
 
@@ -180,9 +166,7 @@ def test_fails_when_settings_are_missing_in_one_message_without_a_traceback() ->
 
 
 def test_a_folder_is_bootstrapped_before_anybody_knows_its_other_settings() -> None:
-    done = run_preflight(
-        "bootstrap", AWS_ACCOUNT="222222222222", AWS_REGION="us-west-2", AWS_PROFILE="nobodys"
-    )
+    done = run_preflight("bootstrap", AWS_ACCOUNT="222222222222", AWS_REGION="us-west-2", AWS_PROFILE="nobodys")
     # It gets as far as the credentials.
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "The config profile (nobodys) could not be found" in done.stderr

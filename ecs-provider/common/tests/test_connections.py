@@ -33,11 +33,7 @@ class Connections:
 
     def describe_vpc_endpoint_connections(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         assert Filters == [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
-        endpoint = {
-            "VpcEndpointId": "vpce-9",
-            "VpcEndpointOwner": "111111111111",
-            "VpcEndpointState": self.state,
-        }
+        endpoint = {"VpcEndpointId": "vpce-9", "VpcEndpointOwner": "111111111111", "VpcEndpointState": self.state}
         return {"VpcEndpointConnections": [endpoint]}
 
 
