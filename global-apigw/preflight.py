@@ -7,9 +7,8 @@ import os
 import sys
 
 from common.checks import Check, check_bootstrap, check_zones, main
-from infra.issuer import check_issuer
+from infra.checks import check_issuer, check_region, check_services
 from infra.settings import STACK, GatewaySettings
-from infra.visibility import check_region, check_services
 
 # What is checked before a verb, in order.
 CHECKS: dict[str, list[Check]] = {

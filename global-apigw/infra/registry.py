@@ -1,4 +1,4 @@
-"""The registry: services.toml, loaded and validated into frozen objects. Run as a module, it prints the JSON Schema."""
+"""The registry: services.toml, read and validated into frozen objects. Run as a module, it prints the JSON Schema."""
 
 from __future__ import annotations
 
@@ -6,41 +6,32 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+
+from common.settings import SettingsError
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_ROUTES = 300
-MAX_TIMEOUT_SECONDS = 30
+MAX_TIMEOUT = 30  # seconds
 MAX_SCOPES = 10
 # An NLB has 50 listeners: docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
 MAX_SERVICES = 50
-# Ids of constructs: all others have a capital letter, and "constructor" is taken in any JavaScript object.
-# Compiled, because pydantic's own engine has no look-ahead; in Python, "$" alone would admit a newline at the end.
+# A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
+# has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
+THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
-Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Strict(False)]
-
-
-class RegistryError(Exception):
-    """Every mistake in the registry, one a line, each naming its entry and key."""
+Strings = list[Annotated[str, Field(min_length=1)]]
 
 
 class Table(BaseModel):
-    """A TOML table. The description of a key says what is expected, in the schema and in an error."""
+    """A TOML table. The description of a key is the expected value, in the schema and in an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -57,32 +48,25 @@ class Jwt(Table):
 
     issuer: str = Field(pattern="^https://", description="an https:// URL")
     audience: Strings = Field(
-        min_length=1, description="at least one audience; without it any token of the issuer would do"
+        min_length=1, description="at least one; without an audience any token of the issuer passes"
     )
 
 
 class Api(Table):
     """The API; its `throttle` is that of the routes that name none."""
 
-    throttle: Throttle = Field(description="{ rate = <requests per second>, burst = <requests> }")
-    jwt: Jwt | None = Field(default=None, description="issuer and audience")
-    cors_origins: Strings = Field(default=(), description='a list of origins such as "https://app.example.com"')
+    throttle: Throttle = Field(description=THROTTLE)
+    jwt: Jwt | None = Field(default=None, description="a table with issuer and audience")
+    cors_origins: Strings = Field(default=[], description='a list of origins such as "https://app.example.com"')
 
 
 class Route(Table):
     """A route without a `throttle` has the API's. A token needs one of the `scopes`."""
 
     key: str = Field(pattern=ROUTE_KEY, description='"METHOD /path", such as "GET /dogs"')
-    throttle: Throttle | None = Field(default=None, description=Api.model_fields["throttle"].description)
+    throttle: Throttle | None = Field(default=None, description=THROTTLE)
     auth: Literal["none", "jwt"] = Field(default="none", description="one of none, jwt")
-    scopes: Strings = Field(default=(), max_length=MAX_SCOPES, description=f"at most {MAX_SCOPES} scopes")
-
-    @field_validator("scopes")
-    @classmethod
-    def _scopes_need_tokens(cls, scopes: tuple[str, ...], route: ValidationInfo) -> tuple[str, ...]:
-        if scopes and route.data.get("auth") == "none":
-            raise ValueError('scopes need auth = "jwt"')
-        return scopes
+    scopes: Strings = Field(default=[], max_length=MAX_SCOPES, description=f"at most {MAX_SCOPES} scopes")
 
 
 class Service(Table):
@@ -92,113 +76,110 @@ class Service(Table):
     endpoint_port: Port = Field(description="a port")
     listener_port: Port = Field(description="a port that no other service has or had")
     health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
-    timeout_seconds: int = Field(
-        gt=0,
-        le=MAX_TIMEOUT_SECONDS,
-        description=f"1 to {MAX_TIMEOUT_SECONDS}, above what the service itself takes at most",
-    )
-    routes: Annotated[tuple[Route, ...], Strict(False)] = Field(
-        min_length=1, description="a list with at least one route"
-    )
+    timeout_seconds: int = Field(gt=0, le=MAX_TIMEOUT, description=f"1 to {MAX_TIMEOUT}, more than the service takes")
+    routes: list[Route] = Field(min_length=1, description="a list of at least one route")
 
 
 class Registry(Table):
-    """Services by name, in order of name, so that the order of the file changes nothing."""
+    """The API, and the services behind it by name."""
 
     api: Api = Field(description="a table with throttle")
-    services: Annotated[
-        dict[Annotated[str, Field(pattern=NAME)], Service], AfterValidator(lambda it: dict(sorted(it.items())))
-    ] = Field(
+    services: dict[Annotated[str, Field(pattern=NAME)], Service] = Field(
         min_length=1,
         max_length=MAX_SERVICES,
         description=f"1 to {MAX_SERVICES} [services.<name>] entries, for which the shared load balancer has listeners",
         json_schema_extra={"additionalProperties": False},
     )
 
+    @property
+    def routes(self) -> list[Route]:
+        """The routes of all services, in order of their keys: the order of the file must not change the template."""
+        routes = [route for service in self.services.values() for route in service.routes]
+        return sorted(routes, key=lambda route: route.key)
 
-TABLES = (Throttle, Jwt, Api, Route, Service, Registry)
-EXPECTED = {name: key.description for table in TABLES for name, key in table.model_fields.items()}
-EXPECTED |= {table.__name__: f"a table of {', '.join(table.model_fields)}" for table in TABLES}
+
+EXPECTED = {name: key.description for table in Table.__subclasses__() for name, key in table.model_fields.items()}
+# pydantic's own name for a key of `services`.
+EXPECTED["[key]"] = "a name of up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
 
 
-def load_registry(text: str) -> Registry:
-    """Parse and check the registry's TOML `text`; RegistryError lists everything that is wrong with it."""
+def load_registry(path: Path) -> Registry:
+    """Read and validate the registry; SettingsError lists all its mistakes, each with entry and key."""
+    if not path.is_file():
+        raise SettingsError([f"SERVICES is {str(path)!r}, expected the path of a registry such as services.toml"])
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RegistryError(f"error: the registry is not TOML: {error}") from None
-    problems: list[str] = []
+        document = tomllib.loads(path.read_text())
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise SettingsError([f"{path} is not TOML: {error}"]) from None
+    problems = list(_conflicts(document))
     try:
         registry = Registry.model_validate(document)
     except ValidationError as errors:
-        # A list of wrong items is also too short for pydantic, which counts the right ones.
-        told = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
-        problems = [_problem(document, error) for error in told]
-    problems.extend(_conflicts(document))
+        # pydantic counts only the right items, so that it also calls a list of wrong items too short.
+        found = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
+        problems = [_problem(document, error) for error in found] + problems
     if problems:
-        raise RegistryError("\n".join(f"error: {problem}" for problem in problems))
+        raise SettingsError([f"{path} has mistakes", *problems])
     return registry
 
 
 def _problem(document: Any, error: ErrorDetails) -> str:
     """An error of pydantic in the words of the registry."""
-    loc, value, ctx = error["loc"], error["input"], error.get("ctx", {})
-    if loc[-1] == "[key]":
-        return f"{_entry(document, loc[:-1])}: the name must be up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
-    item = f"[{loc[-1]}]" if isinstance(loc[-1], int) else ""
-    *entry, key = loc[:-1] if item else loc
-    where, expected = _entry(document, entry, named=key != "key"), EXPECTED.get(ctx.get("class_name", key))
+    loc, value = error["loc"], error["input"]
+    path = _path([part for part in loc if part != "[key]"], document)
+    expected = next((EXPECTED[part] for part in reversed(loc) if part in EXPECTED), None)
     match error["type"]:
         case "extra_forbidden":
-            return f"{where}: {key} is not a known key"
+            return f"{path} is not a known key"
         case "missing":
-            return f"{where}: {key} is missing, expected {expected}"
+            return f"{path} is missing, expected {expected}"
         case "too_long":
-            return f"{where}: {key} has {len(value)} entries, expected {expected}"
-        case "value_error":
-            return f"{where}: {ctx['error']}"
+            return f"{path} has {len(value)} entries, expected {expected}"
         case _:
-            return f"{where}: {key}{item} is {value!r}, expected {expected}"
+            return f"{path} is {value!r}, expected {expected}"
 
 
-def _entry(document: Any, loc: Sequence[str | int], *, named: bool = True) -> str:
-    """The path of a table, for example "services.todo.routes[1] (GET /todo)"."""
-    path, at = "", document
+def _path(loc: Sequence[str | int], value: Any) -> str:
+    """The path of a key in the document `value`, for example "services.todo.routes[1] (GET /todo).scopes"."""
+    path = ""
     for part in loc:
-        at = at[part]
+        value = value.get(part) if isinstance(value, dict) else value[part]
         path += f".{part}" if isinstance(part, str) else f"[{part}]"
-        path += f" ({at['key']})" if isinstance(part, int) and named and "key" in at else ""
-    return path.removeprefix(".") or "registry"
+        if isinstance(part, int) and isinstance(value, dict) and "key" in value:
+            path += f" ({value['key']})"
+    return path.removeprefix(".")
 
 
 def _conflicts(document: Any) -> Iterator[str]:
-    """Mistakes between entries. It reads the document and not the models, so that no other mistake hides them."""
-    has_jwt = "jwt" in dict(_tables(document)).get("api", {})
-    services = sorted(_tables(document.get("services")))
-    ports: dict[int, str] = {}
-    for name, service in services:
-        port = service.get("listener_port")
-        if isinstance(port, int) and ports.setdefault(port, name) != name:
-            yield f"services.{name}: listener_port {port} belongs to services.{ports[port]} too"
-    routes = [(name, *route) for name, service in services for route in _tables(service.get("routes"))]
+    """Mistakes between keys. They are found in the document and not in the models, so that no other mistake hides them."""
+    services = _tables(document.get("services"))
+    routes = [
+        (_path(("services", name, "routes", number), document), route)
+        for name, service in services
+        for number, route in _tables(service.get("routes"))
+    ]
     if len(routes) > MAX_ROUTES:
-        yield f"services: {len(routes)} routes, an HTTP API takes {MAX_ROUTES}"
-    # Two keys that differ only in a parameter's name match the same requests.
-    shapes: dict[str, str] = {}
-    for name, number, route in routes:
-        key, where = route.get("key"), _entry(document, ("services", name, "routes", number))
+        yield f"services has {len(routes)} routes, expected at most {MAX_ROUTES}"
+    unique = [(f"services.{name}.listener_port", service.get("listener_port")) for name, service in services]
+    unique += [(f"{path}.key", route.get("key")) for path, route in routes]
+    owners: dict[str, str] = {}
+    for path, value in unique:
+        # Two route keys that differ only in a parameter's name match the same requests.
+        shape = re.sub(r"\{\w+\}", "{}", str(value))
+        if value is not None and owners.setdefault(shape, path) != path:
+            yield f"{path} is {value!r}, which conflicts with {owners[shape]}"
+    has_jwt = "jwt" in dict(_tables(document)).get("api", {})
+    for path, route in routes:
         if route.get("auth") == "jwt" and not has_jwt:
-            yield f'{where}: auth = "jwt" needs [api.jwt] with issuer and audience'
-        if isinstance(key, str) and (shape := re.sub(r"\{\w+\}", "{}", key)) in shapes:
-            yield f"services.{name}: route {key!r} overlaps with {shapes[shape]}"
-        elif isinstance(key, str):
-            shapes[shape] = f"{key!r} of services.{name}"
+            yield f'{path}: auth = "jwt" needs [api.jwt] with issuer and audience'
+        if route.get("scopes") and route.get("auth", "none") == "none":
+            yield f'{path}: scopes need auth = "jwt"'
 
 
 def _tables(values: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """The tables among the values of a table or a list, with their keys or numbers."""
-    keys = values if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()
-    return [(key, values[key]) for key in keys if isinstance(values[key], dict)]
+    """The tables in a table or a list, with their keys or numbers."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    return [(key, value) for key, value in items if isinstance(value, dict)]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class GlobalApigwStack(Stack):
         api = Api(self, "Api", vpc=network.vpc, registry=settings.registry)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         add_api_alarms(alarms, api)
-        for name, service in settings.registry.services.items():
+        for name, service in sorted(settings.registry.services.items()):
             endpoint = ServiceEndpoint(
                 self,
                 name,

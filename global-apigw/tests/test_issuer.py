@@ -1,8 +1,8 @@
-"""The guard that reads the JWT issuer's discovery document before a deploy, from a real server with a CA of its own."""
+"""The check of the JWT issuer before a deploy, against a real server whose certificate signs itself."""
 
-import json
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.checks import CheckError
-from infra import issuer
-from infra.issuer import check_issuer
-from infra.registry import Api, Jwt, Registry, Throttle
+from infra import checks
+from infra.checks import check_issuer
+from infra.registry import Jwt
 from infra.settings import GatewaySettings
+from tests.conftest import ENVIRON
 
 ENDED = Event()
 
@@ -33,15 +34,16 @@ class Issuer(BaseHTTPRequestHandler):
         if "Python" in self.headers["user-agent"]:
             return self.send_error(403)
         own = f"https://127.0.0.1:{self.server.server_port}/{kind}/"  # type: ignore[attr-defined] # it is an HTTPServer
-        document = {"good": {"issuer": own, "jwks_uri": f"{own}keys"}, "other": {"issuer": own[:-1], "jwks_uri": "x"}}
         bodies = {
-            "words": b"<html>",
-            "bytes": b"\xff",
-            "deep": b"[" * 100_000,
-            "large": b" " * 1_000_001,
-            "list": b"[1]",
+            "good": f'{{"issuer": "{own}", "jwks_uri": "{own}keys"}}',
+            "other": f'{{"issuer": "{own[:-1]}", "jwks_uri": "{own}keys"}}',
+            "words": "<html>",
+            "bytes": "\xff",
+            "deep": "[" * 100_000,
+            "large": " " * 1_000_001,
+            "list": "[1]",
         }
-        body = bodies.get(kind) or json.dumps(document.get(kind, {"issuer": own})).encode()
+        body = bodies.get(kind, f'{{"issuer": "{own}"}}').encode("latin-1")
         self.send_response(404 if kind == "nowhere" else 200)
         if kind == "cut":
             self.send_header("transfer-encoding", "chunked")
@@ -57,7 +59,7 @@ class Issuer(BaseHTTPRequestHandler):
 
 
 def certificate(to: Path) -> None:
-    """A key and a certificate for 127.0.0.1 that signs itself, in one file."""
+    """A key, and a certificate for 127.0.0.1 that signs itself, in one file."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.now(UTC)
     made = (
@@ -74,7 +76,7 @@ def certificate(to: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The server's URL and the file that certifies it."""
+    """The server's URL and the file of its certificate."""
     bundle = tmp_path_factory.mktemp("issuer") / "bundle.pem"
     certificate(bundle)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -95,17 +97,14 @@ def url(served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
 
 def check(issuer: str) -> None:
     """With a registry that names the issuer, or none."""
-    jwt = Jwt(issuer=issuer, audience=("a",)) if issuer else None
-    registry = Registry.model_construct(services={}, api=Api(throttle=Throttle(rate=1, burst=1), jwt=jwt))
-    place = {"account": "111111111111", "region": "us-west-2", "zone_ids": ("a", "b"), "alarm_topic_arn": ""}
-    check_issuer(
-        boto3.Session(),
-        GatewaySettings(registry=registry, services="", service_names={}, **place),  # type: ignore[arg-type] # from a mapping
-    )
+    settings = GatewaySettings.read(ENVIRON)
+    jwt = Jwt(issuer=issuer, audience=["a"]) if issuer else None
+    api = settings.registry.api.model_copy(update={"jwt": jwt})
+    check_issuer(boto3.Session(), replace(settings, registry=settings.registry.model_copy(update={"api": api})))
 
 
 def test_an_open_api_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(issuer, "urlopen")
+    monkeypatch.delattr(checks, "urlopen")
     check("")
 
 
@@ -132,7 +131,7 @@ def test_fails_when_the_authorizer_could_not_be_created(
     url: str, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
 ) -> None:
     if kind == "stalls":
-        monkeypatch.setattr(issuer, "TIMEOUT_SECONDS", 1)
+        monkeypatch.setattr(checks, "ISSUER_TIMEOUT_SECONDS", 1)
     with pytest.raises(CheckError) as error:
         check(f"{url}/{kind}/")
     assert message.format(f"{url}/{kind}/") in str(error.value)

@@ -6,8 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
+from infra.checks import check_region, check_services
 from infra.settings import GatewaySettings
-from infra.visibility import check_region, check_services
 from tests.conftest import DOGS, ENVIRON, TODO
 
 # The gateway's account calls its zones differently from any other.

@@ -1,0 +1,94 @@
+"""The gateway's own checks before a deploy: can it connect to the endpoint services, and can AWS read the JWT issuer?"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
+from botocore.exceptions import ClientError
+from botocore.httpsession import get_cert_path
+from botocore.session import Session
+
+from common.checks import CheckError
+from infra.settings import GatewaySettings
+
+ISSUER_TIMEOUT_SECONDS = 5
+MAX_ISSUER_BYTES = 1_000_000
+
+
+def check_region(_: boto3.Session, settings: GatewaySettings) -> None:
+    """Each name must be of this region, and no two variables may name the same service."""
+    for variable, name in settings.service_names.items():
+        region = name.split(".")[3]
+        if region != settings.region:
+            raise CheckError(
+                f"{variable} is {name}, a service in {region}, expected one in {settings.region}; "
+                f"deploy its provider to {settings.region}, or the gateway to {region}"
+            )
+        same = [other for other, value in settings.service_names.items() if value == name]
+        if len(same) > 1:
+            raise CheckError(f"{' and '.join(same)} are both {name}; expected a service of its own for each")
+
+
+def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
+    """This account must see each service, which only admitted accounts do, and the service must have both our zones."""
+    ec2 = session.client("ec2", region_name=settings.region)
+    for variable, name in settings.service_names.items():
+        try:
+            [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name])["ServiceDetails"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidServiceName":
+                raise
+            raise CheckError(
+                f"{variable} is {name}, which account {settings.account} cannot see: the name is wrong, the service does "
+                "not exist, or it does not admit us; compare the name with its provider's output, and let its team deploy "
+                f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root"
+            ) from None
+        zones = _zone_ids(ec2, service)
+        if missing := [zone for zone in settings.zone_ids if zone not in zones]:
+            raise CheckError(
+                f"{variable} is {name}, which has no zone {', '.join(missing)}, only {', '.join(sorted(zones))}; "
+                "an endpoint needs both zones of the gateway: deploy both with the same AZ_IDS"
+            )
+
+
+def _zone_ids(ec2: Any, service: Mapping[str, Any]) -> set[str]:
+    """The service's zones. A response without ids has names instead: those that this account gives to the zones."""
+    if ids := service.get("AvailabilityZoneIds"):
+        return set(ids)
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    return {zone["ZoneId"] for zone in zones if zone["ZoneName"] in service["AvailabilityZones"]}
+
+
+def check_issuer(_: boto3.Session, settings: GatewaySettings) -> None:
+    """API Gateway creates no authorizer whose discovery document it cannot read, or which names another issuer."""
+    if not (jwt := settings.registry.api.jwt):
+        return
+    url = f"{jwt.issuer.rstrip('/')}/.well-known/openid-configuration"
+    advice = "correct issuer in [api.jwt] of the registry"
+    try:
+        document = _read(url)
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
+        raise CheckError(f"the JWT issuer {jwt.issuer} cannot be read at {url}: {error}; {advice}") from None
+    issuer = document.get("issuer") if isinstance(document, dict) else document
+    if issuer != jwt.issuer or "jwks_uri" not in document:
+        raise CheckError(
+            f"{url} names the issuer {issuer!r}, expected {jwt.issuer!r} and a jwks_uri; {advice}, the slash at its end counts"
+        )
+
+
+def _read(url: str) -> Any:
+    """The JSON at `url`. The AWS SDK must trust its certificate: by AWS_CA_BUNDLE, or by the SDK's own bundle."""
+    tls = ssl.create_default_context(cafile=get_cert_path(Session().get_config_variable("ca_bundle") or True))
+    # Some hosts refuse the user agent of Python's client.
+    request = Request(url, headers={"User-Agent": "global-apigw"})  # noqa: S310 - the registry admits only https
+    with urlopen(request, timeout=ISSUER_TIMEOUT_SECONDS, context=tls) as response:  # noqa: S310 - the same
+        body = response.read(MAX_ISSUER_BYTES + 1)
+    if len(body) > MAX_ISSUER_BYTES:
+        raise ValueError(f"more than {MAX_ISSUER_BYTES:,} bytes")
+    return json.loads(body)
