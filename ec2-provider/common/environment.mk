@@ -56,7 +56,7 @@ LOCAL = env -i PATH="$(PATH)" HOME="$(HOME)" $(LOCAL_SETTINGS)
 .local/settings: FORCE
 	@mkdir -p .local; echo '$(LOCAL_SETTINGS)' | cmp -s - $@ || echo '$(LOCAL_SETTINGS)' > $@
 
-.local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/*) $(VENV)/installed .local/settings
+.local/cdk.out/$(FOLDER).template.json: app.py $(wildcard infra/* common/*) $(VENV)/installed .local/settings
 	@$(LOCAL) CDK_VALIDATION=false CDK_OUTDIR=.local/cdk.out $(PY) app.py
 	@touch $@
 

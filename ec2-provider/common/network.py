@@ -1,5 +1,5 @@
-"""A VPC with no way in or out but its VPC endpoints: two isolated subnets, no internet or NAT gateway, and a resolver that
-answers for names of AWS alone.
+"""A VPC that nothing enters or leaves but through its VPC endpoints: two isolated subnets, no internet or NAT gateway, and a
+resolver that answers for names of AWS alone.
 """
 
 from __future__ import annotations
@@ -7,11 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53resolver as resolver
 from constructs import Construct
+
+from common.stack import acknowledge
+
+Rule = resolver.CfnFirewallRuleGroup.FirewallRuleProperty
 
 
 class Network(Construct):
@@ -47,44 +51,29 @@ class Network(Construct):
             resource = cast(ec2.CfnSubnet, subnet.node.default_child)
             resource.availability_zone = None
             resource.availability_zone_id = zone_id
-        Validations.of(self.vpc).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-VPC7",
-                reason="no way in or out but the endpoints; flow logs would cost more than they show",
-            )
-        )
+        reason = "nothing gets in or out but through the endpoints; flow logs would cost more than they show"
+        acknowledge(self.vpc, "AwsSolutions-VPC7", reason)
         self._filter_names()
         self._interfaces = [self._interface(name) for name in interfaces]
         for name, statements in (gateways or {}).items():
             self._gateway(name, statements)
 
     def _filter_names(self) -> None:
-        """Every other name could carry data to whoever serves it: no route and no security group stops a query.
+        """Answer for AWS's names alone: a query for any other name could carry data to the server of the name.
 
-        When the firewall fails, the resolver answers nothing: that is the default of a VPC.
+        No route and no security group stops a query. When the firewall fails, the resolver answers nothing: that is the
+        default of a VPC.
         """
         allowed = resolver.CfnFirewallDomainList(self, "AllowedNames", domains=["*.amazonaws.com"])
         everything = resolver.CfnFirewallDomainList(self, "AllNames", domains=["*"])
-        rules = resolver.CfnFirewallRuleGroup(
-            self,
-            "DnsFirewall",
-            firewall_rules=[
-                resolver.CfnFirewallRuleGroup.FirewallRuleProperty(
-                    priority=100,
-                    action="ALLOW",
-                    firewall_domain_list_id=allowed.ref,
-                    # AWS may point its names where it likes, and nobody else can.
-                    firewall_domain_redirection_action="TRUST_REDIRECTION_DOMAIN",
-                ),
-                resolver.CfnFirewallRuleGroup.FirewallRuleProperty(
-                    priority=200,
-                    action="BLOCK",
-                    firewall_domain_list_id=everything.ref,
-                    # NXDOMAIN for "com" would say that nothing exists below it.
-                    block_response="NODATA",
-                ),
-            ],
+        # AWS may redirect its names anywhere, and nobody else can.
+        trust = "TRUST_REDIRECTION_DOMAIN"
+        # NXDOMAIN for "com" would say that no name below "com" exists.
+        block = Rule(priority=200, action="BLOCK", block_response="NODATA", firewall_domain_list_id=everything.ref)
+        allow = Rule(
+            priority=100, action="ALLOW", firewall_domain_list_id=allowed.ref, firewall_domain_redirection_action=trust
         )
+        rules = resolver.CfnFirewallRuleGroup(self, "DnsFirewall", firewall_rules=[allow, block])
         # Without mutation protection, which would also keep the stack from being deleted.
         resolver.CfnFirewallRuleGroupAssociation(
             self, "DnsFirewallOfVpc", firewall_rule_group_id=rules.ref, vpc_id=self.vpc.vpc_id, priority=101
@@ -101,7 +90,7 @@ class Network(Construct):
             open=False,
             private_dns_enabled=True,
         )
-        # Nobody carries data out with the credentials of another account.
+        # Credentials of another account could carry data out.
         own = {"StringEquals": {"aws:PrincipalAccount": Stack.of(self).account}}
         endpoint.add_to_policy(
             iam.PolicyStatement(principals=[iam.AnyPrincipal()], actions=["*"], resources=["*"], conditions=own)

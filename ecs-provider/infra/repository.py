@@ -1,13 +1,14 @@
 """The ECR repository of the image: `python -m infra.repository --region R ensure|has|password`.
 
-It is made by the first push, not by the stack, which it outlives: a task must always find its image.
+The first push creates the repository, not the stack: it outlives the stack, so that a task always finds its image.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import json
+from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,28 +17,12 @@ from common.checks import CheckError
 from infra.settings import EcsSettings
 
 NAME = "dog-names"
-DAYS = 14
-# Only images without a tag expire; tags are immutable, so a deployed tag never does.
-LIFECYCLE = {
-    "rules": [
-        {
-            "rulePriority": 1,
-            "description": f"expire untagged images after {DAYS} days",
-            "selection": {
-                "tagStatus": "untagged",
-                "countType": "sinceImagePushed",
-                "countUnit": "days",
-                "countNumber": DAYS,
-            },
-            "action": {"type": "expire"},
-        }
-    ]
-}
+# Tags are immutable. Images without a tag expire, so a deployed tag never does.
+LIFECYCLE = Path(__file__).with_name("lifecycle.json")
 
 
-def ensure_repository(session: boto3.Session, region: str) -> None:
+def ensure_repository(ecr: Any) -> None:
     """Create the repository when it is missing; one that exists is adopted as it is."""
-    ecr = session.client("ecr", region_name=region)
     try:
         ecr.describe_repositories(repositoryNames=[NAME])
         return
@@ -49,12 +34,11 @@ def ensure_repository(session: boto3.Session, region: str) -> None:
         imageScanningConfiguration={"scanOnPush": True},
         encryptionConfiguration={"encryptionType": "AES256"},
     )
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(LIFECYCLE))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=LIFECYCLE.read_text())
 
 
-def has_image(session: boto3.Session, region: str, tag: str) -> bool:
+def has_image(ecr: Any, tag: str) -> bool:
     """Whether the account's repository holds the tag."""
-    ecr = session.client("ecr", region_name=region)
     try:
         ecr.describe_images(repositoryName=NAME, imageIds=[{"imageTag": tag}])
     except (ecr.exceptions.RepositoryNotFoundException, ecr.exceptions.ImageNotFoundException):
@@ -63,11 +47,12 @@ def has_image(session: boto3.Session, region: str, tag: str) -> bool:
 
 
 def check_image(session: boto3.Session, settings: EcsSettings) -> None:
-    """The account's repository must hold the tag; with credentials of nobody or of others, the CDK CLI refuses by itself."""
+    """The account's repository must hold the tag. Without credentials, or with another account's, the CDK CLI refuses by itself."""
     name = f"{NAME}:{settings.image_tag}"
     try:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
-        if identity["Account"] != settings.account or has_image(session, settings.region, settings.image_tag):
+        ecr = session.client("ecr", region_name=settings.region)
+        if identity["Account"] != settings.account or has_image(ecr, settings.image_tag):
             return
     except BotoCoreError:
         return
@@ -76,9 +61,9 @@ def check_image(session: boto3.Session, settings: EcsSettings) -> None:
     raise CheckError(f"{name} is not in ECR of account {settings.account}; push it first: make push")
 
 
-def password(session: boto3.Session, region: str) -> str:
-    """What `docker login --username AWS` takes, for twelve hours."""
-    [data] = session.client("ecr", region_name=region).get_authorization_token()["authorizationData"]
+def password(ecr: Any) -> str:
+    """The password of `docker login --username AWS`, for twelve hours."""
+    [data] = ecr.get_authorization_token()["authorizationData"]
     return base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
 
 
@@ -88,13 +73,13 @@ def main() -> None:
     parser.add_argument("--region", required=True)
     parser.add_argument("--tag")
     arguments = parser.parse_args()
-    session = boto3.Session()
+    ecr = boto3.client("ecr", region_name=arguments.region)
     if arguments.command == "ensure":
-        ensure_repository(session, arguments.region)
+        ensure_repository(ecr)
     elif arguments.command == "has":
-        print("yes" if has_image(session, arguments.region, arguments.tag) else "no")
+        print("yes" if has_image(ecr, arguments.tag) else "no")
     else:
-        print(password(session, arguments.region))
+        print(password(ecr))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Stack, Validations
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
@@ -14,6 +14,7 @@ from constructs import Construct
 
 from common.endpoint_service import PORT
 from common.network import Network
+from common.stack import acknowledge
 from infra.repository import NAME
 
 TASKS = 2
@@ -24,79 +25,59 @@ class DogNames(Construct):
 
     def __init__(self, scope: Construct, id: str, *, network: Network, image_tag: str) -> None:
         super().__init__(scope, id)
-        # The push step creates the repository and it outlives the stack, so here it is only named.
-        repository = ecr.Repository.from_repository_name(self, "Repository", NAME)
-        task = ecs.FargateTaskDefinition(
-            self,
-            "Task",
-            cpu=256,
-            memory_limit_mib=512,
-            runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
-            ),
-        )
-        _trust_own_account(task)
-        task.add_container(
-            "dog-names",
-            image=ecs.ContainerImage.from_ecr_repository(repository, image_tag),
-            port_mappings=[ecs.PortMapping(container_port=PORT)],
-            readonly_root_filesystem=True,
-            user="65532:65532",
-            linux_parameters=self._no_capabilities(),
-            # The most that Fargate allows; longer than the drain (100 s) plus the longest request (8 s).
-            stop_timeout=Duration.seconds(120),
-            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=self._log_group()),
-        )
-        Validations.of(task).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-IAM5[Resource::*]",
-                reason="ecr:GetAuthorizationToken has no resource-level permission; the rest names its ARN",
-            )
-        )
         self.security_group = ec2.SecurityGroup(
             self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="dog-names tasks"
         )
+        network.allow_from(self.security_group)
+        cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc)
+        reason = "Container Insights is paid; the NLB's HealthyHostCount shows running tasks"
+        acknowledge(cluster, "AwsSolutions-ECS4", reason)
+        task = self._task(image_tag)
         self.service = ecs.FargateService(
             self,
             "Service",
-            cluster=self._cluster(network.vpc),
+            cluster=cluster,
             task_definition=task,
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             health_check_grace_period=Duration.seconds(60),
             security_groups=[self.security_group],
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
         )
-        self._scale()
-        network.allow_from(self.security_group)
-        # Without this a first task may start before its way or its right to ECR exists: the circuit breaker rolls back.
-        self.service.node.add_dependency(network, self.security_group, task)
-
-    def _scale(self) -> None:
-        """Two tasks at least, one a zone; more while their CPUs are busy."""
         scaling = self.service.auto_scale_task_count(min_capacity=TASKS, max_capacity=3 * TASKS)
         scaling.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
-        # An update must not set the count back to what it was before scaling.
+        # An update must keep the count that scaling has set.
         cast(ecs.CfnService, self.service.node.find_child("Service")).desired_count = None
+        # A first task that starts before its route or its right to ECR exists fails, and the circuit breaker rolls back.
+        self.service.node.add_dependency(network, self.security_group, task)
 
-    def _cluster(self, vpc: ec2.IVpc) -> ecs.Cluster:
-        cluster = ecs.Cluster(self, "Cluster", vpc=vpc)
-        Validations.of(cluster).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-ECS4",
-                reason="Container Insights is paid; the NLB's HealthyHostCount shows running tasks",
-            )
+    def _task(self, image_tag: str) -> ecs.FargateTaskDefinition:
+        # The push step creates the repository, which outlives the stack: the stack only names it.
+        repository = ecr.Repository.from_repository_name(self, "Repository", NAME)
+        linux = ecs.LinuxParameters(self, "Linux")
+        linux.drop_capabilities(ecs.Capability.ALL)
+        log_group = logs.LogGroup(
+            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
-        return cluster
-
-    def _no_capabilities(self) -> ecs.LinuxParameters:
-        parameters = ecs.LinuxParameters(self, "Linux")
-        parameters.drop_capabilities(ecs.Capability.ALL)
-        return parameters
-
-    def _log_group(self) -> logs.LogGroup:
-        return logs.LogGroup(self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
+        arm = ecs.RuntimePlatform(
+            cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+        )
+        task = ecs.FargateTaskDefinition(self, "Task", cpu=256, memory_limit_mib=512, runtime_platform=arm)
+        task.add_container(
+            "dog-names",
+            image=ecs.ContainerImage.from_ecr_repository(repository, image_tag),
+            port_mappings=[ecs.PortMapping(container_port=PORT)],
+            readonly_root_filesystem=True,
+            user="65532:65532",
+            linux_parameters=linux,
+            # Fargate's maximum; longer than the drain (100 s) plus the longest request (8 s).
+            stop_timeout=Duration.seconds(120),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=log_group),
+        )
+        _trust_own_account(task)
+        reason = "ecr:GetAuthorizationToken has no resource-level permission; the rest names its ARN"
+        acknowledge(task, "AwsSolutions-IAM5[Resource::*]", reason)
+        return task
 
 
 def _trust_own_account(task: ecs.FargateTaskDefinition) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Environment, Stack
+from aws_cdk import CfnOutput
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -10,33 +10,25 @@ from constructs import Construct
 from common.alarms import Alarms
 from common.endpoint_service import EndpointService
 from common.network import Network
+from common.stack import BaseStack
 from infra.service import DogNames
 from infra.settings import EcsSettings
 
 
-class EcsProviderStack(Stack):
+class EcsProviderStack(BaseStack):
     """Two Fargate tasks behind an internal NLB that the gateway's account reaches by PrivateLink."""
 
     def __init__(self, scope: Construct, *, settings: EcsSettings) -> None:
-        env = Environment(account=settings.account, region=settings.region)
-        super().__init__(
-            scope,
-            "ecs-provider",
-            env=env,
-            description="dog-names on Fargate, reached by PrivateLink",
-            tags={"owner": "dogs-team", "service": "dog-names", "cost-center": "dogs"},
-        )
-        layers = iam.PolicyStatement(
-            actions=["s3:GetObject"],
-            # Where ECR keeps image layers.
-            resources=[f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"],
-        )
+        tags = {"owner": "dogs-team", "service": "dog-names", "cost-center": "dogs"}
+        super().__init__(scope, settings, description="dog-names on Fargate, reached by PrivateLink", tags=tags)
+        # ECR keeps image layers in this bucket.
+        layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         network = Network(
             self,
             "Network",
             zone_ids=settings.zone_ids,
             interfaces=["ecr.api", "ecr.dkr", "logs"],
-            gateways={"s3": [layers]},
+            gateways={"s3": [iam.PolicyStatement(actions=["s3:GetObject"], resources=[layers])]},
         )
         dog_names = DogNames(self, "DogNames", network=network, image_tag=settings.image_tag)
         endpoint_service = EndpointService(
@@ -53,8 +45,3 @@ class EcsProviderStack(Stack):
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         alarms.healthy_targets("dog-names", endpoint_service.target_group)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)
-
-    @property
-    def availability_zones(self) -> list[str]:
-        """Placeholders that keep synth from looking zones up; the subnets carry zone ids instead."""
-        return ["unused-1", "unused-2"]

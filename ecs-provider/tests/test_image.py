@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -25,12 +26,14 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
         yield boto3.Session()
 
 
+def ecr(session: boto3.Session) -> Any:
+    return session.client("ecr", region_name=REGION)
+
+
 def push(session: boto3.Session, tag: str) -> None:
     kind = "application/vnd.oci.image.manifest.v1+json"
     manifest = {"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {"digest": "sha256:" + "0" * 64}}
-    session.client("ecr", region_name=REGION).put_image(
-        repositoryName=NAME, imageTag=tag, imageManifest=json.dumps(manifest)
-    )
+    ecr(session).put_image(repositoryName=NAME, imageTag=tag, imageManifest=json.dumps(manifest))
 
 
 def settings(account: str = "123456789012") -> EcsSettings:
@@ -58,34 +61,32 @@ def test_the_tag_changes_with_what_gets_into_the_image(tmp_path: Path, name: str
 
 
 def test_the_repository_is_made_safe_when_it_is_missing(session: boto3.Session) -> None:
-    ensure_repository(session, REGION)
-    ecr = session.client("ecr", region_name=REGION)
-    [made] = ecr.describe_repositories(repositoryNames=[NAME])["repositories"]
+    ensure_repository(ecr(session))
+    [made] = ecr(session).describe_repositories(repositoryNames=[NAME])["repositories"]
     assert made["imageTagMutability"] == "IMMUTABLE"
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
-    [rule] = json.loads(ecr.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"])["rules"]
+    [rule] = json.loads(ecr(session).get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"])["rules"]
     # A rule for tagged images would some day delete the deployed one.
     assert rule["selection"]["tagStatus"] == "untagged"
 
 
 def test_a_repository_that_exists_is_adopted_as_it_is(session: boto3.Session) -> None:
-    ecr = session.client("ecr", region_name=REGION)
-    ecr.create_repository(repositoryName=NAME)
-    ensure_repository(session, REGION)
-    [adopted] = ecr.describe_repositories(repositoryNames=[NAME])["repositories"]
+    ecr(session).create_repository(repositoryName=NAME)
+    ensure_repository(ecr(session))
+    [adopted] = ecr(session).describe_repositories(repositoryNames=[NAME])["repositories"]
     assert adopted["imageTagMutability"] == "MUTABLE"
 
 
 def test_an_image_is_there_when_its_tag_is(session: boto3.Session) -> None:
-    assert not has_image(session, REGION, "001")
-    ensure_repository(session, REGION)
-    assert not has_image(session, REGION, "001")
+    assert not has_image(ecr(session), "001")
+    ensure_repository(ecr(session))
+    assert not has_image(ecr(session), "001")
     push(session, "001")
-    assert has_image(session, REGION, "001")
+    assert has_image(ecr(session), "001")
 
 
 def test_the_password_is_what_docker_login_takes(session: boto3.Session) -> None:
-    assert password(session, REGION) == "123456789012-auth-token"
+    assert password(ecr(session)) == "123456789012-auth-token"
 
 
 def test_fails_when_the_image_was_not_pushed(session: boto3.Session) -> None:
@@ -94,7 +95,7 @@ def test_fails_when_the_image_was_not_pushed(session: boto3.Session) -> None:
         CheckError, match=f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
     ):
         check_image(session, settings())
-    ensure_repository(session, REGION)
+    ensure_repository(ecr(session))
     push(session, tag)
     check_image(session, settings())
 

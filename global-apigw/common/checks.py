@@ -1,4 +1,4 @@
-"""Checks before CloudFormation starts. A check raises CheckError, which says what came, what was expected and what to do."""
+"""Checks before CloudFormation starts. A check raises CheckError with the actual value, the expected one and the next step."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ def main(
     The verb "preflight" checks for a deploy. To bootstrap or to destroy, the account and the region are enough.
     """
     verb, approval, *unknown = arguments
+    is_general = verb in ("bootstrap", "destroy")
     try:
-        settings = Settings.read(environ, stack=stack) if verb in ("bootstrap", "destroy") else read(environ, *unknown)
+        settings = Settings.read(environ, stack=stack) if is_general else read(environ, *unknown)
         check_terminal(verb, approval)
         # The CDK CLI builds before each synth and checks the credentials itself.
         session = boto3.Session() if verb == "build" else open_session(settings)
-        for check in checks.get("deploy" if verb == "preflight" else verb, ()):
+        for check in checks["deploy" if verb == "preflight" else verb]:
             check(session, settings)
     except (SettingsError, CheckError) as problems:
         print(problems, file=sys.stderr)
         sys.exit(2)
     except (BotoCoreError, ClientError) as error:
-        print(f"error: AWS did not answer what was asked before the {verb}: {error}", file=sys.stderr)
+        print(f"error: AWS refused a call of the checks before the {verb}: {error}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -65,55 +66,43 @@ def open_session(settings: Settings) -> boto3.Session:
     """Of the exported keys or the profile, which must be the expected account's."""
     try:
         session = boto3.Session()
-    except BotoCoreError as error:  # there is no such profile
-        raise unusable(settings, error) from None
-    check_account(session, settings)
-    return session
-
-
-def unusable(settings: Settings, error: Exception) -> CheckError:
-    return CheckError(
-        f"no usable AWS credentials for account {settings.account}: {error}; "
-        "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
-    )
-
-
-def check_account(session: boto3.Session, settings: Settings) -> None:
-    """The credentials at hand must be the expected account's."""
-    try:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise unusable(settings, error) from None
+        raise CheckError(
+            f"no usable AWS credentials for account {settings.account}: {error}; "
+            "export its AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or set PROFILE=<profile>"
+        ) from None
     if identity["Account"] != settings.account:
         profile = f" of profile {session.profile_name}" if session.profile_name != "default" else ""
         raise CheckError(
             f"the credentials{profile} are those of account {identity['Account']} ({identity['Arn']}), "
             f"expected account {settings.account} (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT"
         )
+    return session
 
 
 def check_zones(session: boto3.Session, settings: Settings) -> None:
-    """The zones must exist here, and be those of the first deploy: a subnet cannot move and keep its addresses."""
+    """The account must have the zones, and a deploy must keep the zones of the first one."""
     ec2 = session.client("ec2", region_name=settings.region)
-    there = {zone["ZoneId"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
-    if missing := [zone for zone in settings.zone_ids if zone not in there]:
+    existing = {zone["ZoneId"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
+    if missing := [zone for zone in settings.zone_ids if zone not in existing]:
         raise CheckError(
             f"zone {', '.join(missing)} is not in {settings.region} of account {settings.account}, "
-            f"which has {', '.join(sorted(there))}; choose two that all accounts have: AZ_IDS=<id>,<id>"
+            f"which has {', '.join(sorted(existing))}; choose two that all accounts have: AZ_IDS=<id>,<id>"
         )
     subnets = stack_resources(session, settings, "AWS::EC2::Subnet")
     described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
     deployed = {subnet["AvailabilityZoneId"] for subnet in described}
-    if deployed and deployed != set(settings.zone_ids):
+    if deployed and deployed != {*settings.zone_ids}:
         zones = ",".join(sorted(deployed))
         raise CheckError(
-            f"{settings.stack} was first deployed to {zones}, now {','.join(settings.zone_ids)} is asked for: the new subnets would "
-            f"claim the addresses of the old ones and the deploy would fail; keep AZ_IDS={zones}"
+            f"{settings.stack} was first deployed to {zones}, now {','.join(settings.zone_ids)} is asked for: the new "
+            f"subnets would claim the addresses of the old ones and the deploy would fail; keep AZ_IDS={zones}"
         )
 
 
 def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
-    """The CDK CLI deploys with the roles and the bucket that its bootstrap left; its version is where the CLI looks, too."""
+    """The CDK CLI deploys with the roles and the bucket of its bootstrap, whose version is in this parameter."""
     ssm = session.client("ssm", region_name=settings.region)
     try:
         ssm.get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
@@ -126,24 +115,22 @@ def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
         print_unknown("the version of the bootstrap stack", error)
 
 
-def print_unknown(what: str, error: Exception) -> None:
-    """Not to be allowed to read something stops no deploy."""
-    print(f"not checked: {what}, which could not be read: {error}")
+def print_unknown(subject: str, error: Exception) -> None:
+    """A deploy may go on without the right to read the subject of a check."""
+    print(f"not checked: {subject}, which could not be read: {error}")
 
 
 def stack_resources(session: boto3.Session, settings: Settings, type: str) -> list[str]:
-    """The physical ids of the deployed stack's resources of `type`; none before the first deploy."""
-    pages = session.client("cloudformation", region_name=settings.region).get_paginator("list_stack_resources")
+    """The physical ids of the deployed stack's resources of `type`; none before the first deploy.
+
+    A stack whose first creation failed still lists the resources that its rollback deleted.
+    """
+    cloudformation = session.client("cloudformation", region_name=settings.region)
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=settings.stack)
+    wanted = f"ResourceType == '{type}' && ResourceStatus != 'DELETE_COMPLETE' && PhysicalResourceId"
     try:
-        resources = [
-            each for page in pages.paginate(StackName=settings.stack) for each in page["StackResourceSummaries"]
-        ]
+        return list(pages.search(f"StackResourceSummaries[?{wanted}].PhysicalResourceId"))
     except ClientError as error:
         if "does not exist" in str(error):
             return []
         raise
-    # A stack whose first creation failed still lists what its rollback deleted.
-    there = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
-    return [
-        each["PhysicalResourceId"] for each in there if each["ResourceType"] == type and "PhysicalResourceId" in each
-    ]

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-# Zones by id, because names differ between accounts.
-ZONE_IDS = {
-    "ap-northeast-1": ("apne1-az1", "apne1-az2"),
-    "ap-northeast-2": ("apne2-az1", "apne2-az2"),
-    "ap-south-1": ("aps1-az1", "aps1-az2"),
-    "ap-southeast-1": ("apse1-az1", "apse1-az2"),
-    "ap-southeast-2": ("apse2-az1", "apse2-az2"),
-    "ca-central-1": ("cac1-az1", "cac1-az2"),
-    "eu-central-1": ("euc1-az1", "euc1-az2"),
-    "eu-north-1": ("eun1-az1", "eun1-az2"),
-    "eu-west-1": ("euw1-az1", "euw1-az2"),
-    "eu-west-2": ("euw2-az1", "euw2-az2"),
-    "eu-west-3": ("euw3-az1", "euw3-az3"),
-    "sa-east-1": ("sae1-az1", "sae1-az3"),
-    "us-east-1": ("use1-az1", "use1-az2"),
-    "us-east-2": ("use2-az1", "use2-az2"),
-    "us-west-1": ("usw1-az1", "usw1-az3"),
-    "us-west-2": ("usw2-az1", "usw2-az2"),
-}
-# An HTTP API has no VPC link in these, and all three folders share their zones. Source: the zones that are missing in
-# the table of docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vpc-links.html, for the regions that it has.
-ZONES_WITHOUT_VPC_LINKS = frozenset(
-    ("ape1-az1", "apne1-az3", "apne2-az4", "cac1-az4", "euw3-az2", "use1-az3", "usw1-az2")
-)
-ZONE_IDS_PATTERN = r"[a-z]+\d-az\d+,[a-z]+\d-az\d+"
+ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
+ZONE_ID = r"[a-z]+\d-az\d+"
 
 
 class SettingsError(Exception):
-    """Every missing or malformed setting, one a line, each with an example."""
+    """All missing or malformed settings, one a line, each with an example."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(f"error: {problem}" for problem in problems))
@@ -50,7 +29,7 @@ class Variable(NamedTuple):
     default: str | None = None
 
 
-# What a provider admits to its endpoint service; the gateway has no such variable.
+# The principal that a provider admits to its endpoint service; the gateway has no such variable.
 PRINCIPAL = Variable(
     "API_GATEWAY_ACCOUNT_ARN", r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
 )
@@ -63,7 +42,7 @@ def variable(name: str, pattern: str, example: str, default: str | None = None) 
 
 def switch(name: str) -> Any:
     """A field of Settings that is true when the variable is 1."""
-    return field(metadata={"variable": Variable(name, "1?", "1", default=""), "is_switch": True})
+    return variable(name, "1?", "1", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +55,7 @@ class Settings:
     stack: str
     account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
     region: str = variable("AWS_REGION", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
-    zone_ids: tuple[str, str] = variable("AZ_IDS", f"({ZONE_IDS_PATTERN})?", "usw2-az1,usw2-az2", default="")
+    zone_ids: tuple[str, ...] = variable("AZ_IDS", f"({ZONE_ID},{ZONE_ID})?", "usw2-az1,usw2-az2", default="")
     alarm_topic_arn: str = variable(
         "ALARM_TOPIC_ARN",
         r"(arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+)?",
@@ -100,15 +79,16 @@ class Settings:
     @classmethod
     def read_fields(cls, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """The values of the fields, and the problems."""
-        values, problems = read_variables(environ, cls.variables())
-        switches = {each.name for each in fields(cls) if "is_switch" in each.metadata}
-        zone_ids, wrong = _zone_ids(values.get("region", ""), values.get("zone_ids", ""))
-        topic_region = values.get("alarm_topic_arn", "").split(":")[3:4]
-        if "region" in values and topic_region and topic_region != [values["region"]]:
-            wrong.append(f"ALARM_TOPIC_ARN is a topic in {topic_region[0]}, AWS_REGION is {values['region']}: CloudWatch sends "
-                         f"alarms only to topics of their own region; name a topic in {values['region']}")  # fmt: skip
-        typed = {name: value == "1" if name in switches else value for name, value in values.items()}
-        return {**typed, "zone_ids": zone_ids}, problems + wrong
+        read, problems = read_variables(environ, cls.variables())
+        values: dict[str, Any] = dict(read)
+        for each in fields(cls):
+            if each.type in (bool, "bool") and each.name in read:
+                values[each.name] = read[each.name] == "1"
+        if region := read.get("region"):
+            chosen = read.get("zone_ids")
+            values["zone_ids"] = tuple(chosen.split(",")) if chosen else tuple(ZONES["regions"].get(region, ()))
+            problems += _region_problems(region, values["zone_ids"], read.get("alarm_topic_arn", ""))
+        return values, problems
 
 
 def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, str], list[str]]:
@@ -125,18 +105,16 @@ def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]
     return values, problems
 
 
-def _zone_ids(region: str, chosen: str) -> tuple[tuple[str, str], list[str]]:
-    """The two zone ids, and what is wrong with them."""
-    problems = []
-    first, _, second = chosen.partition(",")
-    if region and not chosen and region not in ZONE_IDS:
-        problems.append(f"AZ_IDS is missing: no zones are known for {region}; choose two of `aws ec2 "
-                        "describe-availability-zones` (ZoneId), the same in every account, for example "
-                        "AZ_IDS=usw2-az1,usw2-az2")  # fmt: skip
-    if chosen and first == second:
-        problems.append(f"AZ_IDS names {first} twice, expected two different zones")
-    zones = (first, second) if chosen else ZONE_IDS.get(region, ("", ""))
-    if unlinked := [zone for zone in zones if zone in ZONES_WITHOUT_VPC_LINKS]:
-        problems.append(f"no HTTP API can reach zone {' or '.join(unlinked)}, which has no VPC links, and all three folders "
-                        "use the same zones; choose two others of the region: AZ_IDS=<id>,<id>")  # fmt: skip
-    return zones, problems
+def _region_problems(region: str, zones: tuple[str, ...], topic: str) -> Iterator[str]:
+    """The problems of settings that belong to a region."""
+    if not zones:
+        yield (f"AZ_IDS is missing: no zones are known for {region}; choose two of `aws ec2 describe-availability-zones` "
+               "(ZoneId), the same in every account, for example AZ_IDS=usw2-az1,usw2-az2")  # fmt: skip
+    if len({*zones}) == 1:
+        yield f"AZ_IDS names {zones[0]} twice, expected two different zones"
+    if unlinked := [zone for zone in zones if zone in ZONES["without_vpc_links"]]:
+        yield (f"no HTTP API can reach zone {' or '.join(unlinked)}, which has no VPC links, and all three folders use the "
+               "same zones; choose two others of the region: AZ_IDS=<id>,<id>")  # fmt: skip
+    if topic and (other := topic.split(":")[3]) != region:
+        yield (f"ALARM_TOPIC_ARN is a topic in {other}, AWS_REGION is {region}: CloudWatch sends alarms only to topics of "
+               f"their own region; name a topic in {region}")  # fmt: skip

@@ -9,18 +9,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from common.checks import (
-    CheckError,
-    check_account,
-    check_bootstrap,
-    check_terminal,
-    check_zones,
-    open_session,
-    stack_resources,
-)
+from common.checks import CheckError, check_bootstrap, check_terminal, check_zones, open_session, stack_resources
 from common.settings import Settings
 
 FOLDER = Path(__file__).parent.parent.parent
@@ -62,32 +54,29 @@ def deploy_subnets(session: boto3.Session) -> list[str]:
 
 
 def test_the_right_account_passes(session: boto3.Session) -> None:
-    check_account(session, settings())
+    open_session(settings())
 
 
 def test_fails_when_the_credentials_are_another_accounts(session: boto3.Session) -> None:
-    with pytest.raises(CheckError) as error:
-        check_account(session, settings(AWS_ACCOUNT="222222222222"))
-    assert "error: the credentials are those of account 123456789012" in str(error.value)
-    assert "expected account 222222222222 (AWS_ACCOUNT); export the right ones or correct AWS_ACCOUNT" in str(
-        error.value
-    )
-
-
-def test_fails_when_there_are_no_credentials(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    def client(*_: object, **__: object) -> Any:
-        raise NoCredentialsError
-
-    monkeypatch.setattr(session, "client", client)
     with pytest.raises(
-        CheckError, match=r"no usable AWS credentials for account 123456789012.*or set PROFILE=<profile>"
+        CheckError,
+        match=r"the credentials are those of account 123456789012 .*, expected account 222222222222 \(AWS_ACCOUNT\); "
+        "export the right ones or correct AWS_ACCOUNT",
     ):
-        check_account(session, settings())
+        open_session(settings(AWS_ACCOUNT="222222222222"))
 
 
-def test_fails_when_there_is_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "cats")
-    with pytest.raises(CheckError, match=r"no usable AWS credentials for account 123456789012: .*\(cats\)"):
+@pytest.mark.parametrize(("profile", "reason"), [(None, "Unable to locate credentials"), ("cats", r".*\(cats\)")])
+def test_fails_when_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch, profile: str | None, reason: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(
+        CheckError, match=f"no usable AWS credentials for account 123456789012: {reason}.*or set PROFILE=<profile>"
+    ):
         open_session(settings())
 
 

@@ -1,0 +1,39 @@
+"""The CDK app of a folder: environment → settings → stack, without a call to anybody."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from aws_cdk import App, Stack
+from jsii.errors import JavaScriptError
+
+from common.settings import Settings, SettingsError
+
+
+def build(
+    read: Callable[[Mapping[str, str]], Settings],
+    stack: Callable[..., Stack],
+    environ: Mapping[str, str],
+    outdir: str | None = None,
+) -> App:
+    """The app, not yet synthesized; SettingsError when the environment is incomplete."""
+    settings = read(environ)
+    app = App(outdir=outdir)
+    stack(app, settings=settings)
+    return app
+
+
+def synthesize(build: Callable[[Mapping[str, str]], App]) -> None:
+    """Ends with exit code 2 and sentences for mistakes in the environment and for refusals of the CDK."""
+    try:
+        build(os.environ).synth()
+    except SettingsError as problems:
+        print(problems, file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not isinstance(error.__cause__, JavaScriptError):  # else it is a refusal of the CDK's
+            raise
+        print(f"error: the CDK cannot make this stack: {error}", file=sys.stderr)
+        sys.exit(2)
