@@ -36,7 +36,7 @@ smoke: ## Try each route of the API at URL (default: the local one) with curl
 	@$(PYTHON) tools/smoke.py $(URL)
 
 ##@ Deploy it (docs/deploy.md says what to export)
-# One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each.
+# One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each team.
 as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
 	$(if $($(1)_ALARM_TOPIC_ARN),ALARM_TOPIC_ARN=$($(1)_ALARM_TOPIC_ARN)) \
 	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root))

@@ -1,6 +1,6 @@
-"""`python preflight.py VERB APPROVAL` stops, in one sentence and before anything changes, at what would go wrong later.
+"""`python preflight.py VERB APPROVAL` runs the checks before a verb. The first that fails ends make, before the first change.
 
-Besides app.py the only reader of os.environ; without the CDK, so that it answers at once.
+Only app.py and this module read os.environ. It does not import the CDK, so it answers at once.
 """
 
 import os
@@ -11,12 +11,12 @@ from common.connections import check_connections
 from infra.repository import check_image
 from infra.settings import STACK, EcsSettings
 
-# What is checked before a verb, in order.
+# The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
     "bootstrap": [],
     "diff": [],
     "push": [],
-    # cdk.json: before each synth of the CDK CLI.
+    # cdk.json runs it before each synth of the CDK CLI.
     "build": [check_image],
     "deploy": [check_zones, check_bootstrap],
     "destroy": [check_connections],

@@ -1,10 +1,10 @@
-# Gives bootstrap, diff, deploy, destroy. A folder's Makefile may say what `before-deploy`, `before-diff` and `before-synth` build.
+# Targets: bootstrap, diff, deploy, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
 
-# Whom to deploy as: exported AWS_* keys, or a profile.
+# The credentials of a deploy: exported AWS_* keys, or a profile.
 PROFILE ?= $(AWS_PROFILE)
-# What the CDK CLI asks before it changes: broadening (of permissions), any-change, never.
+# The changes that the CDK CLI asks about: broadening (of permissions), any-change, never.
 APPROVAL ?= broadening
-# With a profile, exported keys are taken away: the SDK would prefer them and the CLI might not.
+# A profile hides exported keys: the SDK would prefer the keys, and the CLI might prefer the profile.
 AS = $(if $(PROFILE),env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN AWS_PROFILE=$(PROFILE))
 CDK := node_modules/.bin/cdk
 OUTPUTS := .outputs/$(FOLDER).json
@@ -13,7 +13,7 @@ $(CDK): package-lock.json $(VENV)/installed
 	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
 	@npm ci --silent && touch $@
 
-# $(call check,bootstrap|preflight|deploy|destroy|diff): stops, before anything changes, at what would go wrong later.
+# $(call check,bootstrap|preflight|deploy|destroy|diff): runs the checks of preflight.py; a failed check ends make before the first change.
 check = @$(AS) $(PY) preflight.py $(1) $(APPROVAL)
 
 ##@ Deploy (README.md says which variables to export)
@@ -41,24 +41,24 @@ deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
 		{ $(AS) $(PY) preflight.py failed $(APPROVAL); exit 1; }
 
 .PHONY: destroy
-destroy: $(VENV)/installed ## Delete the stack; what is retained stays
+destroy: $(VENV)/installed ## Delete the stack; retained resources stay
 	$(call check,destroy)
 	@$(MAKE) --silent $(CDK)
-	@# A stack is deleted by its name and account: what else is in the templates does not matter, so the last ones do.
+	@# CloudFormation deletes by stack name, so the last synthesized template of the account and region is enough.
 	@grep -qs '"aws://$(AWS_ACCOUNT)/$(AWS_REGION)"' cdk.out/manifest.json || { mkdir -p .local && \
 		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) AZ_IDS=$(AZ_IDS) SERVICES= \
 		CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py; }
-	@# --build '': cdk.json may name a check before each synth, and nothing is synthesized here.
+	@# --build '' skips the check that cdk.json may name: nothing is synthesized here.
 	@$(AS) $(CDK) destroy --all --app cdk.out --build '' $(if $(filter never,$(APPROVAL)),--force)
 	@rm -f $(OUTPUTS)
 
-# All that a deploy checks, but for the variables in UNKNOWN: another deploy yields them, later.
+# The checks of a deploy alone. UNKNOWN names variables whose values a later deploy yields.
 .PHONY: preflight
 preflight: $(VENV)/installed
 	$(call check,preflight)$(if $(UNKNOWN), $(UNKNOWN))
 
 .PHONY: install
-install: $(VENV)/installed $(CDK) ## Download all that a deploy needs, while there are no credentials
+install: $(VENV)/installed $(CDK) ## Download everything that a deploy needs, before credentials are there
 
 .PHONY: before-deploy before-diff before-synth
 before-deploy:

@@ -1,5 +1,5 @@
-# Gives: $(VENV)/installed (what runs and deploys), $(VENV)/dev (what tests and lints), the local template,
-# $(call port_is_free,VARIABLE), help. A folder sets LOCAL_SETTINGS.
+# Targets: $(VENV)/installed (to run and to deploy), $(VENV)/dev (to test and to lint), the local template, help.
+# Function: $(call port_is_free,VARIABLE). A folder sets LOCAL_SETTINGS.
 
 ifneq ($(words $(CURDIR)),1)
 $(error the path "$(CURDIR)" has a space, which make cannot handle; move the checkout to a path without one)
@@ -25,7 +25,7 @@ $(OWN_UV): | $(VENV)/pyvenv.cfg
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
 
-# $(call install,requirements files): says what it downloads before, how much and how long after.
+# $(call install,requirements files): prints the number of packages before it downloads them, and the size and the time after.
 define install
 	@packages=$$(cat $(1) | grep -c '==') && start=$$(date +%s) && \
 	echo "$(FOLDER): installing $$packages pinned packages from PyPI into $(FOLDER)/$(VENV) (downloads what uv has not cached)" && \
@@ -49,7 +49,7 @@ define port_is_free
 	"error: port $($(1)) is already in use; end what listens there or choose another: make … $(1)=<port>")' || exit 2
 endef
 
-# What a local template is made with: never the settings of a deploy, which may be exported.
+# A local template never takes the settings of a deploy, which may be exported.
 LOCAL = env -i PATH="$(PATH)" HOME="$(HOME)" $(LOCAL_SETTINGS)
 
 # Changes when the settings do.
