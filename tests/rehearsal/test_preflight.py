@@ -53,7 +53,7 @@ routes = [{ key = "GET /cats" }]
 @pytest.mark.parametrize(
     ("registry", "names", "said"),
     [
-        ("not toml", {}, "error: {path} has mistakes\n"),
+        ("not toml", {}, "error: {path} is not TOML: "),
         (None, {}, "error: SERVICES is '{path}', expected the path of a registry such as services.toml\n"),
         ("services.toml", {}, "error: CATS_SERVICE_NAME is missing, for example CATS_SERVICE_NAME=com.amazonaws.vpce.us-west-2."),
         ("services.toml", {"CATS_SERVICE_NAME": WRONG}, f"error: CATS_SERVICE_NAME is {WRONG}, which account 111111111111 cannot see"),
