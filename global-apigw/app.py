@@ -1,33 +1,12 @@
 """CDK entry point of global-apigw: environment → settings → stack, without a call to anybody."""
 
-import os
-import sys
-from collections.abc import Mapping
+from functools import partial
 
-import aws_cdk as cdk
-from jsii.errors import JavaScriptError
-
-from common.settings import SettingsError
+from common import app
 from infra.settings import GatewaySettings
 from infra.stack import GlobalApigwStack
 
-
-def build(environ: Mapping[str, str], outdir: str | None = None) -> cdk.App:
-    """The app, not yet synthesized; SettingsError when the environment or the registry is incomplete."""
-    settings = GatewaySettings.read(environ)
-    app = cdk.App(outdir=outdir)
-    GlobalApigwStack(app, settings=settings)
-    return app
-
+build = partial(app.build, GatewaySettings.read, GlobalApigwStack)
 
 if __name__ == "__main__":
-    try:
-        build(os.environ).synth()
-    except SettingsError as problems:
-        print(problems, file=sys.stderr)
-        sys.exit(2)
-    except Exception as error:
-        if not isinstance(error.__cause__, JavaScriptError):  # else it is a refusal of the CDK's
-            raise
-        print(f"error: the CDK cannot make this stack: {error}", file=sys.stderr)
-        sys.exit(2)
+    app.synthesize(build)

@@ -11,7 +11,8 @@ from infra.checks import check_issuer, check_region, check_services
 from infra.settings import STACK, GatewaySettings
 
 # The checks before each verb, in order.
-CHECKS: dict[str, list[Check]] = {"deploy": [check_zones, check_region, check_services, check_issuer, check_bootstrap]}
+DEPLOY: list[Check] = [check_zones, check_region, check_services, check_issuer, check_bootstrap]
+CHECKS: dict[str, list[Check]] = {"bootstrap": [], "diff": [], "deploy": DEPLOY, "failed": [], "destroy": []}
 
 if __name__ == "__main__":
     main(sys.argv[1:], os.environ, STACK, GatewaySettings.read, CHECKS)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aws_cdk import Acknowledgment, RemovalPolicy, Stack, Validations
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from common.stack import acknowledge
 from infra.registry import Registry, Route, Service
 
 # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -118,10 +119,6 @@ class Api(Construct):
             authorization_scopes=route.scopes or None,
         )
         if not authorizer:
-            Validations.of(resource).acknowledge(
-                Acknowledgment(
-                    id="AwsSolutions::AwsSolutions-APIG4", reason="open, because the registry says so; throttled"
-                )
-            )
+            acknowledge(resource, "AwsSolutions-APIG4", "open, because the registry says so; throttled")
         # API Gateway refuses a stage's settings of a route that does not exist yet.
         self._stage.add_resource_dependency(resource)
