@@ -1,7 +1,11 @@
-"""The settings of global-apigw: the registry, and the name of each service's endpoint service."""
+"""The settings of global-apigw: the registry, and the name of each service's endpoint service.
+
+`python -m infra.settings REGISTRY` prints where a local run finds the services whose names are not set.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +16,10 @@ from infra.registry import Registry, load_registry
 
 STACK = "global-apigw"
 SERVICES = Path(__file__).parent.parent / "services.toml"
-NAME_PATTERN = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
-NAME_EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
+NAME = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
+EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
+# The name of an endpoint service in a local template has the service's listener port in place of an id.
+STAND_IN = "com.amazonaws.vpce.us-west-2.vpce-svc-{:017}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +33,25 @@ class GatewaySettings(Settings):
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *unknown: str) -> Self:  # type: ignore[override] # the base has none
-        """The variables `unknown` are not read: a later deploy of a provider yields their values."""
+        """The variables `unknown` are not read: a later deploy of a provider yields their values.
+
+        STAND_INS=1, for local templates alone, gives a stand-in to each variable that is not set.
+        """
         values, problems = cls.read_fields(environ)
         registry = load_registry(Path(values["services"]))
-        names = sorted({service.endpoint_service for service in registry.services.values()} - {*unknown})
-        variables = {name: Variable(name, NAME_PATTERN, NAME_EXAMPLE) for name in names}
+        ports = {service.endpoint_service: service.listener_port for service in registry.services.values()}
+        is_local = environ.get("STAND_INS") == "1"
+        variables = {
+            name: Variable(name, NAME, EXAMPLE, STAND_IN.format(port) if is_local else None)
+            for name, port in sorted(ports.items())
+            if name not in unknown
+        }
         service_names, wrong = read_variables(environ, variables)
         if problems or wrong:
             raise SettingsError(problems + wrong)
         return cls(**values, registry=registry, service_names=service_names)
+
+
+if __name__ == "__main__":
+    for service in load_registry(Path(sys.argv[1])).services.values():
+        print(f"--endpoint {STAND_IN.format(service.listener_port)}=127.0.0.1:{service.listener_port}")
