@@ -53,7 +53,7 @@ deploy-ec2: $(UV) ## Build the bundle and deploy ec2-provider
 .PHONY: deploy-gateway
 deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the providers
 	@$(PYTHON) tools/service_names.py make --silent -C global-apigw deploy $(call as,GATEWAY)
-	@$(PYTHON) tools/api_url.py
+	@sed -n 's|.*"HttpApiEndpoint": "\(.*\)".*|deployed; try it: make smoke URL=\1|p' global-apigw/.outputs/global-apigw.json
 
 .PHONY: deploy
 deploy: $(UV) ## Deploy all three in order, each to its account with its profile
@@ -102,7 +102,7 @@ lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 	@$(MAKE) --silent --jobs=2 $(FOLDERS:%=lint-%)
 	@echo "== root: lint" && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy
 	@$(GO) vet -C bench/baselines .
-	@$(PY) -m tools.code_lines
+	@$(PY) -m tests.code_lines
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 

@@ -10,7 +10,7 @@ from bench.load import Run
 from bench.report import RESULTS, circumstances, sampled, table
 from bench.servers import Failed
 from bench.suites import api, dogs, times, todos, whole
-from tools import readme
+from tools import pages
 
 SUITES = {"dogs": dogs, "todos": todos, "api": api, "times": times, "whole": whole}
 BOUND_SECONDS = 8 * 60  # without `whole`
@@ -42,7 +42,7 @@ def main() -> None:
     print(table(results), end="")
     if arguments.write:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        readme.write("bench", table(results))
+        pages.write("bench", table(results))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""What the cross-folder tests share: the three local templates, as `make synth` leaves them."""
+"""Shared by the tests across folders: the local templates, as `make synth` leaves them, and copies of the sources."""
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tools.security import switched
+from tools import synth
+from tools.synth import FOLDERS, ROOT, Document
 from tools.template import Template
 
-ROOT = Path(__file__).parent.parent
-FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
+__all__ = ["FOLDERS", "MADE", "ROOT", "copy_sources"]
 # One name a line, of a file or of a folder at any depth.
 MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
 
@@ -34,10 +33,9 @@ def copy_sources(name: str, to: Path) -> None:
 
 @pytest.fixture(scope="session")
 def templates() -> dict[str, Template]:
-    return {name: Template.load(ROOT / name / f".local/cdk.out/{name}.template.json") for name in FOLDERS}
+    return {name: Template(synth.local(name)) for name in FOLDERS}
 
 
 @pytest.fixture(scope="session")
-def variants() -> list[tuple[str, str, dict[str, Any]]]:
-    """Folder, settings and template for all settings that lint looks at, but for the default."""
-    return list(switched())
+def variants() -> list[tuple[str, str, Document]]:
+    return synth.variants()

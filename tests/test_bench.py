@@ -7,7 +7,7 @@ import pytest
 from bench.load import parse
 from bench.report import RESULTS, Figure, table
 from bench.servers import Failed
-from tools import readme
+from tools import pages
 
 WRK = """Running 1s test @ http://127.0.0.1:8081/dogs
   Latency Distribution
@@ -20,7 +20,7 @@ Transfer/sec:      8.06MB
 
 
 def test_the_readme_shows_the_results() -> None:
-    assert readme.read("bench") == table(json.loads(RESULTS.read_text())), "run: make bench"
+    assert pages.read("bench") == table(json.loads(RESULTS.read_text())), "run: make bench"
 
 
 def test_results_are_of_five_rounds_or_more() -> None:

@@ -137,10 +137,11 @@ def test_fails_when_the_path_has_a_space(tmp_path: Path) -> None:
         assert "has a space, which make cannot handle; move the checkout to a path without one" in done.stderr
 
 
-def test_fails_when_nothing_listens_and_smoke_names_the_step() -> None:
-    done = smoke(f"URL=http://127.0.0.1:{free_ports()['API_PORT']}")
+def test_fails_when_nothing_listens_and_smoke_names_the_url() -> None:
+    url = f"http://127.0.0.1:{free_ports()['API_PORT']}"
+    done = smoke(f"URL={url}")
     assert done.returncode != 0
-    assert "error: dogs: no answer: curl: (7)" in done.stderr
+    assert f"error: {url}/dogs: no answer: curl: (7)" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,91 +1,141 @@
-"""What the design costs a month while nobody uses it, beside the 2021 sample: python -m tools.cost --help."""
+"""The idle cost of the design a month, beside the 2021 sample: python -m tools.cost [--write]."""
 
-import argparse
 import sys
-import tempfile
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from tools import readme, synth
-from tools.pricing import ALARMS, DNS, METRICS, PRICES, CostError, Item, billed
-from tools.template import Template, TemplateError
+from tools import pages, synth
+from tools.resources import CATALOG
+from tools.template import Resource, Template, TemplateError
 
-ROOT = Path(__file__).parent.parent
+PRICES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prices.toml").read_text(), parse_float=Decimal)
 ACCOUNTS = ("global-apigw", "ecs-provider", "ec2-provider")
-BESIDES = "besides"  # stands for an account: what is not in the total, because the 2021 sample has nothing like it
+# Stands for an account. These lines are not in the total: the 2021 sample has nothing to compare them with.
+BESIDES, LINES_BESIDES = "besides", ("alarms", "DNS firewalls", "metrics made of logs")
+COMPUTE = "compute and disks"
 MOST_OF_THE_SAMPLE, MOST_FOR_ONE_MORE = 42, 15  # the goals: %, USD a month
 
-Amounts = dict[tuple[str, str], Decimal]  # (account, line of the table) → USD a month
+Item = tuple[str, str, Any]  # line of the table, name of the price, quantity
 
 
-def priced(account: str, item: Item) -> Amounts:
-    """What one item costs; CostError without a price."""
+class Cost(NamedTuple):
+    """US dollars a month on a line of the table."""
+
+    account: str
+    line: str
+    usd: Decimal
+
+
+def billed(template: Template) -> Iterator[Item]:
+    """The items that the resources are billed for while idle; TemplateError for a type without a price."""
+    for resource in template:
+        where = f"{resource.logical_id} ({resource.type})"
+        try:
+            yield from _items(template, resource, where)
+        except KeyError as error:
+            raise TemplateError(f"{where}: property {error.args[0]} is missing") from None
+
+
+def _items(template: Template, resource: Resource, where: str) -> Iterator[Item]:
+    own = resource.properties
+    match resource.type:
+        case type if rule := PRICES["billed"].get(type):
+            yield rule["line"], rule["price"], len(own[rule["each"]]) if "each" in rule else 1
+        case "AWS::ElasticLoadBalancingV2::LoadBalancer":
+            yield "load balancers", own.get("Type", "application"), 1
+        case "AWS::EC2::VPCEndpoint":
+            if (kind := own["VpcEndpointType"]) != "Gateway":
+                to = "providers" if str(own["ServiceName"]).startswith("com.amazonaws.vpce.") else "AWS services"
+                yield f"endpoints to {to}", f"endpoint-{kind}", len(own["SubnetIds"])
+        case "AWS::CloudWatch::Alarm":
+            yield "alarms", "alarm-metric", sum("MetricStat" in metric for metric in own.get("Metrics", [])) or 1
+        case "AWS::ECS::Service":
+            yield from _tasks(template, own, resource.logical_id)
+        case "AWS::AutoScaling::AutoScalingGroup":
+            yield from _instances(template, own)
+        case type if not CATALOG.get(type, {}).get("free"):
+            raise TemplateError(
+                f"{where}: what does it cost while idle? Price it in tools/prices.toml or tools/cost.py, "
+                "or say free = true in tools/resources.toml"
+            )
+
+
+def _tasks(template: Template, service: dict[str, Any], logical_id: str) -> Iterator[Item]:
+    """The smallest number of tasks that the scaling keeps, else the number that the service asks for."""
+    targets = template.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    least = [each.properties for each in targets if logical_id in template.references(each.properties)]
+    count = least[0]["MinCapacity"] if least else service["DesiredCount"]
+    task = template.follow(service["TaskDefinition"], "AWS::ECS::TaskDefinition").properties
+    kind = f"{service['LaunchType']}-{task['RuntimePlatform']['CpuArchitecture']}"
+    yield COMPUTE, f"vcpu-{kind}", count * Decimal(task["Cpu"]) / 1024
+    yield COMPUTE, f"gb-{kind}", count * Decimal(task["Memory"]) / 1024
+
+
+def _instances(template: Template, group: dict[str, Any]) -> Iterator[Item]:
+    """The smallest number of instances that the group keeps, with their disks."""
+    launched = template.follow(group["LaunchTemplate"]["LaunchTemplateId"], "AWS::EC2::LaunchTemplate")
+    count, launch = int(group["MinSize"]), launched.properties["LaunchTemplateData"]
+    yield COMPUTE, launch["InstanceType"], count
+    for disk in [mapping["Ebs"] for mapping in launch["BlockDeviceMappings"]]:
+        yield COMPUTE, disk["VolumeType"], count * disk["VolumeSize"]
+
+
+def priced(account: str, item: Item) -> Cost:
+    """The cost of one item; TemplateError without a price."""
     line, name, quantity = item
     if name not in PRICES["prices"]:
-        raise CostError(f"{account}: {line}: no price of {name!r}; add it to tools/prices.toml")
+        raise TemplateError(f"{account}: {line}: no price of {name!r}; add it to tools/prices.toml")
     price = PRICES["prices"][name]
     usd = price["usd"] * quantity * {"hour": PRICES["hours"], "month": 1}[price["per"]]
-    return {(BESIDES if line in (ALARMS, DNS, METRICS) else account, line): usd}
+    return Cost(BESIDES if line in LINES_BESIDES else account, line, usd)
 
 
-def merged(parts: Iterable[Amounts]) -> Amounts:
-    result: Amounts = {}
-    for part in parts:
-        for key, usd in part.items():
-            result[key] = result.get(key, Decimal()) + usd
-    return result
+def sample(column: str) -> list[Cost]:
+    """The costs of the 2021 sample, `as_is` or `redundant`."""
+    entries = [(entry["account"], entry["line"], entry[column]) for entry in PRICES["original"]]
+    return [priced(account, (line, *item)) for account, line, items in entries for item in items.items()]
 
 
-def sample(column: str) -> Amounts:
-    """The 2021 sample, `as_is` or `redundant`."""
-    return merged(
-        priced(entry["account"], (entry["line"], name, quantity))
-        for entry in PRICES["original"]
-        for name, quantity in entry[column].items()
-    )
-
-
-def account(name: str, template: Path | None = None) -> Amounts:
-    """What a folder's template costs, by default its local one."""
-    path = template or ROOT / name / f".local/cdk.out/{name}.template.json"
-    return merged(priced(name, item) for item in billed(Template.load(path)))
+def account(name: str, template: synth.Document) -> list[Cost]:
+    """The costs of a folder's template."""
+    return [priced(name, item) for item in billed(Template(template))]
 
 
 def one_more_service() -> tuple[Decimal, Decimal]:
-    """What one more entry in the registry adds to the gateway's account, and besides."""
-    with tempfile.TemporaryDirectory() as folder:
-        larger = synth.synthesize_registry(
-            synth.registry() + PRICES["one_more"]["entry"], Path(folder), **PRICES["one_more"]["environ"]
-        )
-        more, now = account("global-apigw", larger), account("global-apigw")
-    return total(more) - total(now), total(more, [BESIDES]) - total(now, [BESIDES])
+    """The cost of one more entry in the registry: in the gateway's account, and besides."""
+    added = PRICES["one_more"]
+    template = synth.synthesize("global-apigw", synth.registry() + added["entry"], **added["environ"])
+    now, more = (account("global-apigw", each) for each in (synth.local("global-apigw"), template))
+    return total(more, *ACCOUNTS) - total(now, *ACCOUNTS), total(more, BESIDES) - total(now, BESIDES)
 
 
-def total(column: Amounts, accounts: Iterable[str] = ACCOUNTS) -> Decimal:
-    return sum((usd for (name, _), usd in column.items() if name in accounts), Decimal())
+def total(costs: Iterable[Cost], *accounts: str, line: str | None = None) -> Decimal:
+    return sum((cost.usd for cost in costs if cost.account in accounts and line in (None, cost.line)), Decimal())
 
 
 def dollars(usd: Decimal) -> str:
     return str(usd.quantize(Decimal("0.01"), ROUND_HALF_UP)) if usd else "0"
 
 
-def table(columns: dict[str, Amounts]) -> str:
+def table(columns: dict[str, list[Cost]]) -> str:
     """Markdown: the total, then each account with its lines."""
-    every = columns.values()
-    rows = [("USD a month while idle", *columns), ("---", *["---:"] * len(columns))]
-    rows.append(("**total**", *(f"**{dollars(total(column))}**" for column in every)))
+    totals = [f"**{dollars(total(costs, *ACCOUNTS))}**" for costs in columns.values()]
+    rows = [["USD a month while idle", *columns], ["---", *["---:"] * len(columns)], ["**total**", *totals]]
     for name in (*ACCOUNTS, BESIDES):
-        rows.append((f"**{name}**", *(dollars(total(column, [name])) for column in every)))
-        lines = sorted({line for column in every for account, line in column if account == name})
-        rows += [(line, *(dollars(column.get((name, line), Decimal())) for column in every)) for line in lines]
+        lines = sorted({cost.line for costs in columns.values() for cost in costs if cost.account == name})
+        for line in (None, *lines):
+            amounts = [dollars(total(costs, name, line=line)) for costs in columns.values()]
+            rows.append([line or f"**{name}**", *amounts])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def report() -> tuple[str, bool]:
-    """What docs/cost.md says, and whether the goals are met."""
-    redundant, ours = sample("redundant"), merged(map(account, ACCOUNTS))
-    share, (adds, watching) = 100 * total(ours) / total(redundant), one_more_service()
+    """The text for docs/cost.md, and whether the goals are met."""
+    redundant, ours = sample("redundant"), [cost for name in ACCOUNTS for cost in account(name, synth.local(name))]
+    share, (adds, watching) = 100 * total(ours, *ACCOUNTS) / total(redundant, *ACCOUNTS), one_more_service()
     text = table({"2021 sample": sample("as_is"), "the sample made redundant": redundant, "this design": ours})
     text += f"""
 List prices of {PRICES["region"]}, {PRICES["date"]}, {PRICES["hours"]} hours a month; no traffic, no free tier; logs cost by the GB.
@@ -96,16 +146,14 @@ That is {share:.1f} % of the sample at the same redundancy (goal: at most {MOST_
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tools.cost", description="Compute the idle cost from the templates.")
-    parser.add_argument("--write", action="store_true", help="also write it into docs/cost.md")
-    arguments = parser.parse_args()
+    write = pages.asked_to_write("Compute the idle cost from the templates.")
     try:
         text, met = report()
-    except (CostError, TemplateError) as error:
+    except TemplateError as error:
         sys.exit(f"error: {error}")
     print(text, end="")
-    if arguments.write:
-        readme.write("cost", text)
+    if write:
+        pages.write("cost", text)
     if not met:
         sys.exit("error: a goal is missed")
 

@@ -1,6 +1,6 @@
 """Who reaches whom on which port, who may call which route, and who may do what: the short table of one template.
 
-It errs on the open side: two members reach each other wherever the rules of both let them, whatever they run.
+Two members reach each other if the rules of both allow it; whether a program uses the connection does not matter.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-from tools.resources import Resource, flat
+from tools.resources import Resource, flat, items
 
 API, LISTENER = "AWS::ApiGatewayV2", "AWS::ElasticLoadBalancingV2::Listener"
-GROUP, ENDPOINT, FIREWALL = ("AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint", "AWS::Route53Resolver::Firewall")
+GROUP, ENDPOINT, FIREWALL = "AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint", "AWS::Route53Resolver::Firewall"
 GROUPS, SUBNETS = ("SecurityGroups", "SecurityGroupIds"), ("Subnets", "SubnetIds", "VPCZoneIdentifier")
-NOWHERE = "255.255.255.255/32"  # what CDK writes for no egress at all
+NOWHERE = "255.255.255.255/32"  # the CDK writes this range for a group without egress
 NO_PEER = {"Description", "FromPort", "GroupId", "IpProtocol", "ToPort"}
-SAID = {"Action", "Effect", "Principal", "Resource", "Sid"}
+IN_COLUMNS = {"Action", "Effect", "Principal", "Resource", "Sid"}
 REFERENCE = re.compile(r"(?:integrations/)?\$\{([^}.]+)(?:\.[^}]+)?\}")
 
 Row = tuple[str, str, str]
@@ -35,7 +35,7 @@ class Ports(NamedTuple):
         return {"tcp": ports, "-1": "all"}.get(self.protocol, f"{self.protocol} {ports}")
 
     def meet(self, other: Ports) -> Ports | None:
-        """What passes both."""
+        """The traffic that passes both."""
         protocol = other.protocol if self.protocol == "-1" else self.protocol
         first, last = max(self.first, other.first), min(self.last, other.last)
         passes = other.protocol in ("-1", protocol) and first <= last
@@ -46,7 +46,7 @@ ALL = Ports("-1", 0, 65535)
 
 
 class Member(NamedTuple):
-    """What has addresses in the VPC: a load balancer, VPC link, interface endpoint, task or instance."""
+    """A resource with addresses in the VPC: a load balancer, VPC link, interface endpoint, service or fleet."""
 
     name: str
     groups: list[str]
@@ -54,7 +54,7 @@ class Member(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule of a security group; its peer is another group of the template, or a range that may hold anybody."""
+    """A rule of a security group; its peer is another group of the template, or a range that any member may be in."""
 
     group: str
     peer: str
@@ -66,18 +66,16 @@ class Rule(NamedTuple):
 
 
 def find(told: Any, *keys: str) -> list[str]:
-    """The texts below `keys`, whole references as logical ids."""
+    """The texts below `keys`; a text that is one reference becomes the logical id."""
     if isinstance(told, Resource):
-        return find(told.told, *keys)
+        told = told.told
     if isinstance(told, str):
         return [] if keys else [found[1] if (found := REFERENCE.fullmatch(told)) else told]
-    if isinstance(told, list):
-        return [text for value in told for text in find(value, *keys)]
-    return [text for key, value in told.items() for text in find(value, *(() if key in keys else keys))]
+    return [text for key, inner in items(told) for text in find(inner, *(() if key in keys else keys))]
 
 
 class Network:
-    """One template, read for its rules, routes, listeners and policies."""
+    """One template; each method that yields rows reads one part of the table."""
 
     def __init__(self, resources: list[Resource]) -> None:
         self.resources = {resource.logical_id: resource for resource in resources}
@@ -88,7 +86,7 @@ class Network:
         return [resource for resource in self.resources.values() if resource.type in types]
 
     def follow(self, told: Any, *keys: str) -> list[Resource]:
-        """The resources that the values below `keys` point at."""
+        """The resources that the values below `keys` reference."""
         return [self.resources[name] for name in find(told, *keys) if name in self.resources]
 
     def _members(self) -> Iterator[Member]:
@@ -106,17 +104,20 @@ class Network:
                 [group] = find(rule, "GroupId") or [resource.logical_id]
                 silent.discard(group)
                 ports = Ports(rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535)))
-                # A rule for every protocol is for every port, whatever it says.
+                # AWS ignores the ports of a rule for every protocol.
                 ports = ALL if ports.protocol == "-1" else ports
-                peers = find([value for key, value in rule.items() if key not in NO_PEER])
+                peers = find([inner for key, inner in rule.items() if key not in NO_PEER])
                 yield from (Rule(group, peer, ports, peer not in groups) for peer in peers if peer != NOWHERE)
         # AWS lets a group without any egress rule send everything everywhere.
         yield from (Rule(group, "0.0.0.0/0", ALL, True) for group in silent if direction == "Egress")
 
-    def flows(self) -> set[Row]:
+    def flows(self) -> Iterator[Row]:
         """From, port, to."""
-        public = {("internet", "443", api.logical_id) for api in self.of_type(f"{API}::Api")}
-        return {*self._inside(), *self._outside(), *self._private_link(), *self._names(), *public}
+        yield from self._inside()
+        yield from self._outside()
+        yield from self._private_link()
+        yield from self._names()
+        yield from (("internet", "443", api.logical_id) for api in self.of_type(f"{API}::Api"))
 
     def _inside(self) -> Iterator[Row]:
         for sent, taken in product(self.egress, self.ingress):
@@ -126,36 +127,36 @@ class Network:
                     yield sender.name, str(ports), receiver.name
 
     def _outside(self) -> Iterator[Row]:
-        """Ranges that get in, what leaves by a gateway endpoint, and what another template has to say."""
+        """Ranges that may enter, egress through gateway endpoints, and members of other templates' groups and subnets."""
         for member in self.members:
             associations = self.of_type("AWS::EC2::SubnetRouteTableAssociation")
             own = [each for each in associations if {*find(each, "SubnetId")} & {*member.subnets}]
             tables = {*find(own, "RouteTableId")}
             gateways = [end for end in self.of_type(ENDPOINT) if tables & {*find(end, "RouteTableIds")}]
-            for rule in [rule for rule in self.ingress if rule.is_range and rule.group in member.groups]:
-                yield rule.peer, str(rule.ports), member.name
-            for rule in [rule for rule in self.egress if rule.is_range and rule.group in member.groups]:
-                yield from ((member.name, str(rule.ports), _label(gateway)) for gateway in gateways)
+            for rule in self.ingress:
+                if rule.is_range and rule.group in member.groups:
+                    yield rule.peer, str(rule.ports), member.name
+            for rule, gateway in product(self.egress, gateways):
+                if rule.is_range and rule.group in member.groups:
+                    yield member.name, str(rule.ports), _label(gateway)
             for name in {*member.groups, *member.subnets} - self.resources.keys():
                 yield member.name, "all", f"{name} of another template"
 
     def _private_link(self) -> Iterator[Row]:
-        """Whoever is admitted to an endpoint service reaches every listener of its load balancers."""
+        """A principal that an endpoint service admits reaches every listener of its load balancers."""
         for permissions in self.of_type("AWS::EC2::VPCEndpointServicePermissions"):
-            balancers = {*find(self.follow(permissions, "ServiceId"), "NetworkLoadBalancerArns")}
-            principals = find(permissions, "AllowedPrincipals")
-            for principal, listener in product(principals, self.of_type(LISTENER)):
-                for balancer in balancers & {*find(listener, "LoadBalancerArn")}:
+            balancers = find(self.follow(permissions, "ServiceId"), "NetworkLoadBalancerArns")
+            for principal, listener in product(find(permissions, "AllowedPrincipals"), self.of_type(LISTENER)):
+                for balancer in {*balancers} & {*find(listener, "LoadBalancerArn")}:
                     yield principal, *find(listener, "Port"), balancer
 
     def _names(self) -> Iterator[Row]:
-        """What the VPC's resolver answers for: no route and no security group stops a query."""
+        """The names that the VPC's resolver answers: no route and no security group stops a query."""
         for vpc in self.of_type("AWS::EC2::VPC"):
             firewalls = self.of_type(f"{FIREWALL}RuleGroupAssociation")
             used = [each.properties for each in firewalls if vpc.logical_id in find(each, "VpcId")]
-            used.sort(key=_priority)
-            groups = [group.properties["FirewallRules"] for group in self.follow(used, "FirewallRuleGroupId")]
-            for rule in [rule for group in groups for rule in sorted(group, key=_priority)]:
+            groups = self.follow(sorted(used, key=_priority), "FirewallRuleGroupId")
+            for rule in [rule for group in groups for rule in sorted(group.properties["FirewallRules"], key=_priority)]:
                 names = find(self.follow(rule, "FirewallDomainListId"), "Domains")
                 if rule["Action"] != "BLOCK":
                     yield from ((vpc.logical_id, "53", f"Route 53 Resolver: {name}") for name in names)
@@ -164,52 +165,44 @@ class Network:
             else:
                 yield vpc.logical_id, "53", "Route 53 Resolver: *"
 
-    def listeners(self) -> set[Row]:
-        """Listener, port, target: a task, an instance, or the endpoint whose addresses a call looks up."""
-        rows = set()
+    def listeners(self) -> Iterator[Row]:
+        """Listener, port, target: a service, a fleet, or the endpoint whose addresses a custom resource looks up."""
         for listener in self.of_type(LISTENER):
             for group in self.follow(listener, "TargetGroupArn"):
-                rows |= {(_address(listener), port, target) for target, port in self._targets(group)}
-        return rows
+                yield from ((_address(listener), port, target) for port, target in self._targets(group))
 
     def _targets(self, group: Resource) -> Iterator[tuple[str, str]]:
         for target in group.properties.get("Targets", []):
             calls = str(self.follow(target, "Id"))
             ends = [_label(end) for end in self.of_type(ENDPOINT) if f"${{{end.logical_id}}}" in calls]
-            yield ", ".join(ends or find(target, "Id")), target["Port"]
+            yield target["Port"], ", ".join(ends or find(target, "Id"))
         for resource in self.of_type("AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup"):
             if group.logical_id in find(resource, "TargetGroupArn", "TargetGroupARNs"):
-                port = find(resource, "ContainerPort") or find(group, "Port")
-                yield resource.logical_id, port[0]
+                yield (find(resource, "ContainerPort") or find(group, "Port"))[0], resource.logical_id
 
-    def routes(self) -> set[Row]:
+    def routes(self) -> Iterator[Row]:
         """Route, who may call it, where it leads."""
-        rows = set()
         for route in self.of_type(f"{API}::Route"):
             asked = [*find(route, "AuthorizationType"), *find(self.follow(route, "AuthorizerId"), "Issuer", "Audience")]
             scopes = " or ".join(find(route, "AuthorizationScopes"))
             listeners = self.follow(self.follow(route, "Target"), "IntegrationUri")
-            leads = ", ".join(map(_address, listeners))
-            rows.add((route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), leads))
-        return rows
+            yield route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), ", ".join(map(_address, listeners))
 
-    def permissions(self) -> set[Row]:
+    def permissions(self) -> Iterator[Row]:
         """Who, on what, may do what: each statement of each policy."""
-        rows = set()
         for resource in self.resources.values():
             through = f" through {resource.logical_id}" if resource.type == ENDPOINT else ""
             for statement in _statements(resource.told):
                 who = ", ".join(find(statement, "Principal") or find(resource, "Roles"))
                 on = ", ".join(find(statement, "Resource") or [resource.logical_id])
-                rest = {key: value for key, value in statement.items() if key not in SAID}
+                rest = {key: inner for key, inner in statement.items() if key not in IN_COLUMNS}
                 more = [f"{path} {text}" for path, text in flat(rest) if rest]
                 deny = [effect for effect in find(statement, "Effect") if effect != "Allow"]
-                rows.add((who + through, on, ", ".join([*deny, *find(statement, "Action"), *more])))
-        return rows
+                yield who + through, on, ", ".join([*deny, *find(statement, "Action"), *more])
 
 
 def _label(resource: Resource) -> str:
-    """An endpoint has its service beside it."""
+    """The logical id, with the service of an endpoint."""
     service = find(resource, "ServiceName") if resource.type == ENDPOINT else []
     return f"{resource.logical_id} ({', '.join(service)})" if service else resource.logical_id
 
@@ -223,7 +216,5 @@ def _address(listener: Resource) -> str:
 
 
 def _statements(told: Any) -> Iterator[Any]:
-    if isinstance(told, dict):
-        yield from told.get("Statement", [])
-    for value in told.values() if isinstance(told, dict) else told if isinstance(told, list) else []:
-        yield from _statements(value)
+    for name, inner in items(told):
+        yield from inner if name == "Statement" else _statements(inner)

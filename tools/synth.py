@@ -1,17 +1,30 @@
-"""Synthesizes a folder beside its local template, which the local run goes on using."""
+"""The templates of the folders: the local ones, and others that are synthesized beside them."""
 
+import json
 import os
 import shlex
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
+
+Document = dict[str, Any]
+
+
+def local(folder: str) -> Document:
+    """The folder's local template, with the default settings."""
+    document: Document = json.loads((ROOT / folder / f".local/cdk.out/{folder}.template.json").read_text())
+    return document
 
 
 def settings(folder: str) -> dict[str, str]:
-    """What the folder's local template was made with."""
+    """The settings of the folder's local template."""
     words = shlex.split((ROOT / folder / ".local/settings").read_text())
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
+    return dict(word.split("=", 1) for word in words)
 
 
 def registry() -> str:
@@ -19,24 +32,33 @@ def registry() -> str:
     return (ROOT / "global-apigw" / (settings("global-apigw")["SERVICES"] or "services.toml")).read_text()
 
 
-def synthesize(folder: str, into: Path, **changed: str) -> Path:
-    """The path of the template; `changed` settings differ from those of the local one."""
-    work, out = ROOT / folder, into / "cdk.out"
-    # The folder's node comes before whatever the machine has.
-    path = f"{work / '.venv/bin'}:{os.environ['PATH']}"
-    own = {"CDK_OUTDIR": str(out), "CDK_VALIDATION": "false", "PATH": path}
-    environ = {**os.environ, **settings(folder), **own, **changed}
-    subprocess.run([str(work / ".venv/bin/python"), "app.py"], cwd=work, env=environ, check=True)  # noqa: S603 - no shell
-    return out / f"{folder}.template.json"
+def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
+    """A template with other settings than the local one: `changed`, and for the gateway the text of a `registry`."""
+    work = ROOT / folder
+    with TemporaryDirectory() as into:
+        if registry:
+            changed["SERVICES"] = f"{into}/services.toml"
+            Path(changed["SERVICES"]).write_text(registry)
+        # The CDK needs the folder's own node, not another one of the machine.
+        own = {"CDK_OUTDIR": into, "CDK_VALIDATION": "false", "PATH": f"{work / '.venv/bin'}:{os.environ['PATH']}"}
+        environ = {**os.environ, **settings(folder), **own, **changed}
+        subprocess.run([str(work / ".venv/bin/python"), "app.py"], cwd=work, env=environ, check=True)  # noqa: S603 - no shell
+        document: Document = json.loads(Path(into, f"{folder}.template.json").read_text())
+    return document
 
 
-def synthesize_registry(text: str, into: Path, **changed: str) -> Path:
-    """The path of the gateway's template with another registry."""
-    (into / "services.toml").write_text(text)
-    return synthesize("global-apigw", into, SERVICES=str(into / "services.toml"), **changed)
+def variants() -> list[tuple[str, str, Document]]:
+    """Folder, settings and template for all settings that lint looks at, except the default."""
+
+    def variant(folder: str, switches: str) -> tuple[str, str, Document]:
+        return folder, switches, synthesize(folder, **dict(switch.split("=", 1) for switch in switches.split()))
+
+    wanted = [(folder, switches) for folder in FOLDERS for switches in _switches(folder)[1:]]
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(variant, *zip(*wanted, strict=True)))
 
 
-def variants(folder: str) -> list[str]:
+def _switches(folder: str) -> list[str]:
     """The settings that the folder's lint looks at, the default first."""
     makefile = (ROOT / folder / "Makefile").read_text().replace("\\\n", " ")
     [line] = [line for line in makefile.splitlines() if line.startswith("VARIANTS := ")]

@@ -37,7 +37,7 @@ todo: node_modules/.bin/cdk deploy --all --require-approval broadening --outputs
 	{ todo: .venv/bin/python preflight.py failed broadening; exit 1; }
 PYTHON tools/service_names.py make --silent -C global-apigw deploy AWS_ACCOUNT=111111111111 PROFILE=platform \
 API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root
-PYTHON tools/api_url.py
+sed -n 's|.*"HttpApiEndpoint": "\\(.*\\)".*|deployed; try it: make smoke URL=\\1|p' global-apigw/.outputs/global-apigw.json
 """
 AS = re.compile(r"env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN AWS_PROFILE=(\w+)")
 
