@@ -19,7 +19,7 @@ from todo.settings import Settings
 
 FOLDER = Path(__file__).parent.parent
 OPENAPI = yaml.safe_load((FOLDER / "openapi.yaml").read_text())
-SETTINGS = Settings(table_name="todo", region="us-west-2", access_log=True, bind="", drain_seconds=0)
+SETTINGS = Settings.read({"TABLE_NAME": "todo", "AWS_REGION": "us-west-2"})
 
 
 def resolve(node: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def app(no_account: None) -> Flask:
 
 @pytest.fixture(scope="session")
 def dynamodb(no_account: None) -> Any:
-    return boto3.resource("dynamodb", region_name=SETTINGS.region)
+    return boto3.resource("dynamodb", region_name=SETTINGS.aws_region)
 
 
 @pytest.fixture

@@ -1,33 +1,26 @@
 """moto's DynamoDB for tests that `kill -9` it: `python -m tests.durable_dynamodb TEMPLATE PORT JOURNAL`.
 
-As in DynamoDB, what was acknowledged is kept: a put is in the journal before its answer leaves, and is repeated at the
-next start. No emulator at hand keeps that and knows ReturnValuesOnConditionCheckFailure, which the store needs.
+As in DynamoDB, an acknowledged put is kept: it is in the journal before its answer leaves, and the next start repeats it.
+No emulator at hand keeps its data and knows ReturnValuesOnConditionCheckFailure, which the store needs.
 """
 
 import io
-import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from local.dynamodb import call, serve, table_definition
-
-REGION = "us-west-2"
+from local.dynamodb import call, create_dynamodb, serve
 
 
 def main(template: str, port: str, journal: str) -> None:
-    moto, puts = create_backend_app("dynamodb"), os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    definition = {"TableName": "todo", **table_definition(Path(template))}
-    call(moto, "CreateTable", json.dumps(definition).encode(), REGION)
+    moto, puts = create_dynamodb(Path(template)), os.open(journal, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     for body in Path(journal).read_bytes().splitlines():
-        call(moto, "PutItem", body, REGION)
+        call(moto, "PutItem", body)
 
     def journaled(environ: Any, start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -39,7 +32,6 @@ def main(template: str, port: str, journal: str) -> None:
         return answer
 
     serve(socket.create_server(("127.0.0.1", int(port))), journaled)
-    signal.pause()
 
 
 if __name__ == "__main__":

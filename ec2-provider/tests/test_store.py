@@ -41,11 +41,11 @@ def test_endlessly_repeated_id_never_overwrites(client: ContractClient, table: A
 
 def test_no_new_id_is_tried_when_its_answer_could_come_too_late(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
-    todos = store.Store(table="todo", region=SETTINGS.region)
+    todos = store.Store(table="todo", region=SETTINGS.aws_region)
     todos.create("first")
-    clock = chain([0.0], repeat(store.DEADLINE_SECONDS - store.SLOWEST_CALL + 0.01))
+    clock = chain([0.0], repeat(store.LATEST_START + 0.01))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with pytest.raises(store.NoFreeIdError):
+    with pytest.raises(store.UnavailableError):
         todos.create("second")
 
 
@@ -62,7 +62,7 @@ def test_retry_after_a_lost_answer_stores_once(
             botocore_stubber(event_name, request)
             raise ReadTimeoutError(endpoint_url=request.url)
 
-    todos = store.Store(table="todo", region=SETTINGS.region)
+    todos = store.Store(table="todo", region=SETTINGS.aws_region)
     todos._client.meta.events.register_first("before-send.dynamodb.PutItem", reach_dynamodb_and_lose_the_answer)
     created = todos.create("once")
     assert len(requests) == lost + 1
@@ -100,29 +100,29 @@ def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: py
 
 
 def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
-    todos = store.Store(table="todo", region=SETTINGS.region)
-    with todos._turn():  # of MAX_CONCURRENT_CALLS
+    todos = store.Store(table="todo", region=SETTINGS.aws_region)
+    with todos._slot():  # of MAX_CONCURRENT_CALLS
         with ExitStack() as stalled:
             for _ in range(MAX_CONCURRENT_CALLS - 1):
-                stalled.enter_context(todos._turn())
+                stalled.enter_context(todos._slot())
             waited = []
             for ask in (partial(todos.create, "x"), partial(todos.get, "x"), partial(todos.page, limit=1, after=None)):
                 started = time.monotonic()
-                with pytest.raises(store.BusyError):
+                with pytest.raises(store.UnavailableError):
                     ask()
                 waited.append(time.monotonic() - started)
-        assert waited[0] >= store.DEADLINE_SECONDS - store.SLOWEST_CALL > max(waited[1:])
+        assert waited[0] >= store.LATEST_START > max(waited[1:])
         assert todos.get("x") is None
 
 
 def test_a_call_that_fails_gives_its_turn_back(table: Any) -> None:
-    todos = store.Store(table="todo", region=SETTINGS.region)
+    todos = store.Store(table="todo", region=SETTINGS.aws_region)
     for _ in range(MAX_CONCURRENT_CALLS + 1):
         with pytest.raises(ClientError, match="ValidationException"):
             todos.get("")
 
 
 def test_connections_suffice_for_every_call(table: Any) -> None:
-    config: Any = store.Store(table="todo", region=SETTINGS.region)._client.meta.config
+    config: Any = store.Store(table="todo", region=SETTINGS.aws_region)._client.meta.config
     assert MAX_CONCURRENT_REQUESTS > MAX_CONCURRENT_CALLS == config.max_pool_connections
     assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)

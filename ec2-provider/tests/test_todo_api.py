@@ -182,7 +182,9 @@ def test_access_log_is_a_json_line_a_request(client: ContractClient, capfd: pyte
 
 
 def test_access_log_can_be_off(table: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    settings = Settings.read({"TABLE_NAME": SETTINGS.table_name, "AWS_REGION": SETTINGS.region, "ACCESS_LOG": "off"})
+    settings = Settings.read(
+        {"TABLE_NAME": SETTINGS.table_name, "AWS_REGION": SETTINGS.aws_region, "ACCESS_LOG": "off"}
+    )
     create_app(settings).test_client().get("/todo")
     assert capfd.readouterr().out == ""
 

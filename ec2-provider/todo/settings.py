@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-# Of one worker process: how many requests call DynamoDB at a time, each over a connection of its own, and how many are
-# worked on. More would only take turns at running Python, and the slowest would get slower; the last answers in a stall.
+# Each worker process makes so many DynamoDB calls at a time, over one connection each, and works on so many requests at a
+# time. With more of them, threads would only wait for Python's lock, and the slowest request would take longer. The
+# request above the number of calls answers health checks while DynamoDB does not answer.
 MAX_CONCURRENT_CALLS = 6
 MAX_CONCURRENT_REQUESTS = MAX_CONCURRENT_CALLS + 1
 
-_VARIABLES = {  # name: (default, accepted, example)
-    "TABLE_NAME": (None, r"[\w.-]{3,255}", "todo"),
-    "AWS_REGION": (None, r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"),
+_VARIABLES = {  # name: (default, pattern, example); a variable without a default is required
+    "TABLE_NAME": ("", r"[\w.-]{3,255}", "todo"),
+    "AWS_REGION": ("", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"),
     "ACCESS_LOG": ("on", r"on|off", "off"),
-    "HOST": ("0.0.0.0", r"\S+", "127.0.0.1"),  # noqa: S104  an instance is reached through its load balancer
+    "HOST": ("0.0.0.0", r"\S+", "127.0.0.1"),  # noqa: S104  the load balancer reaches an instance by its address
     "PORT": ("8080", r"\d{1,5}", "8080"),
     "DRAIN_SECONDS": ("100", r"\d{1,3}", "100"),
 }
@@ -26,32 +27,24 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the service may be told from outside."""
+    """The values of the variables, as they are written there."""
 
     table_name: str
-    region: str
-    access_log: bool
-    bind: str
-    drain_seconds: int
+    aws_region: str
+    access_log: str
+    host: str
+    port: str
+    drain_seconds: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Raises SettingsError."""
-        problems, values = [], {}
-        for name, (default, accepted, example) in _VARIABLES.items():
-            value = environ.get(name) or default
-            if value is None:
-                problems.append(f"{name} is missing, for example {name}={example}")
-            elif not re.fullmatch(accepted, value, re.ASCII):
-                problems.append(f"{name} is {value!r}, expected something like {example}")
-            else:
-                values[name] = value
+        values = {name: environ.get(name) or default for name, (default, _, _) in _VARIABLES.items()}
+        problems = [
+            f"error: {name} is {repr(values[name]) if values[name] else 'missing'}, for example {name}={example}"
+            for name, (_, pattern, example) in _VARIABLES.items()
+            if not re.fullmatch(pattern, values[name], re.ASCII)
+        ]
         if problems:
-            raise SettingsError("\n".join(f"error: {problem}" for problem in problems))
-        return cls(
-            table_name=values["TABLE_NAME"],
-            region=values["AWS_REGION"],
-            access_log=values["ACCESS_LOG"] == "on",
-            bind=f"{values['HOST']}:{values['PORT']}",
-            drain_seconds=int(values["DRAIN_SECONDS"]),
-        )
+            raise SettingsError("\n".join(problems))
+        return cls(**{name.lower(): value for name, value in values.items()})

@@ -1,15 +1,16 @@
-"""What a client sent, checked: a value, or an error that says what is wrong with it."""
+"""Checks of a client's request: they return a value, or raise an error that says what is wrong with the request."""
 
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-MAX_BODY = 64 * 1024  # bytes; MAX_DATA characters fit, however they are escaped
+MAX_BODY = 64 * 1024  # bytes; MAX_DATA characters fit, even when JSON escapes all of them
 MAX_DATA = 4096  # characters
 LIMIT, MAX_LIMIT = 20, 100  # todos a page
 ID = re.compile(r"[0-9a-f]{8}")
@@ -34,7 +35,7 @@ def read_data(request: Request) -> str:
         raise BadRequest("data must not be blank")
     if len(data) > MAX_DATA:
         raise BadRequest(f"data must not be longer than {MAX_DATA} characters")
-    if any("\ud800" <= character <= "\udfff" for character in data):
+    if re.search("[\ud800-\udfff]", data):
         raise BadRequest("data must be valid unicode: it has half of a surrogate pair")
     return data
 
@@ -52,7 +53,7 @@ def _form_fields(body: bytes) -> Mapping[str, object]:
 def _json_fields(body: bytes) -> Mapping[str, object]:
     try:
         fields = json.loads(body.decode())
-    except (ValueError, RecursionError):  # invalid UTF-8 and too deep a nesting included
+    except (ValueError, RecursionError):  # also for invalid UTF-8 and too deep nesting
         raise BadRequest("the body is not valid JSON") from None
     if not isinstance(fields, dict):
         raise BadRequest("the body must be a JSON object")
@@ -60,7 +61,7 @@ def _json_fields(body: bytes) -> Mapping[str, object]:
 
 
 def read_page(request: Request) -> tuple[int, str | None]:
-    """How many todos to list, and the id after which to start."""
+    """How many todos to list, and the id after which the page starts."""
     for name, values in request.args.lists():
         if name not in ("limit", "cursor"):
             raise BadRequest(f"unknown parameter {name!r}: expected limit or cursor")
@@ -79,10 +80,8 @@ def write_cursor(todo_id: str) -> str:
 
 
 def _read_cursor(cursor: str) -> str:
-    try:
+    with suppress(ValueError):
         todo_id = urlsafe_b64decode(f"{cursor}=").decode()
-    except ValueError:
-        todo_id = ""
-    if not ID.fullmatch(todo_id) or write_cursor(todo_id) != cursor:
-        raise BadRequest('cursor must be one that a Link header with rel="next" gave')
-    return todo_id
+        if ID.fullmatch(todo_id) and write_cursor(todo_id) == cursor:
+            return todo_id
+    raise BadRequest('cursor must be one that a Link header with rel="next" gave')

@@ -1,4 +1,4 @@
-"""gunicorn's gthread worker: a slow client holds up nobody else, and a request body never runs into the next request."""
+"""gunicorn's gthread worker, so that a slow client delays no other, and an unread body is not taken for a request."""
 
 import errno
 import io
@@ -15,20 +15,20 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from todo.settings import MAX_CONCURRENT_REQUESTS
 from todo.validation import MAX_BODY
 
-# Seconds: for the client to send a request, to take the answer, and to close after the last answer.
+# Seconds for the client to send a request, to take the answer, and to close the connection after the last answer.
 RECEIVE_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 8.0, 8.0, 2.0
 
-# The main loop calls it, where one client that does not close would hold up all; Worker.handle has waited already.
+# gunicorn's main loop would wait here for a client to close, and delay all others; Worker.handle has waited already.
 util.close_graceful = util.close
 
 
 class Connection(socket.socket):
-    """A client's socket. gunicorn has no deadline of its own once the first byte of a request has come."""
+    """A client's socket with a deadline: gunicorn has none after the first byte of a request."""
 
     deadline = 0.0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Raises NoMoreData at the deadline and at the end: gunicorn would take half a body for a whole one."""
+        """Raises NoMoreData at the deadline and at the end: for gunicorn, no data would be the end of a complete body."""
         self.settimeout(max(self.deadline - time.monotonic(), 0.001))
         with suppress(TimeoutError):
             if data := super().recv(size, flags):
@@ -44,15 +44,15 @@ class Connection(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Many threads wait for requests to arrive; few work on one, as more would only take turns at running Python."""
+    """Many threads receive requests; MAX_CONCURRENT_REQUESTS of them work on one, as more would wait for Python's lock."""
 
-    turns = Semaphore(MAX_CONCURRENT_REQUESTS)
+    slots = Semaphore(MAX_CONCURRENT_REQUESTS)
 
     def accept(self, listener: Any) -> None:
-        """Lets the worker with fewer connections come first: all wake for a new one, and one that is kept alive stays.
+        """Lets the worker with fewer connections accept first: a new connection wakes all workers, and stays with one.
 
-        Without this, one worker can end up with all connections of a burst, and one CPU with all their requests. A worker
-        with many accepts several at a time, so that a flood of connections does not keep a new one waiting.
+        Otherwise one worker can get all connections of a burst, and one CPU all their requests. A worker that has many
+        connections accepts several at a time, so that a new one does not wait behind a flood of others.
         """
         time.sleep(min(self.nr_conns, 20) * 0.0005)
         for _ in range(1 + self.nr_conns // 16):
@@ -65,7 +65,7 @@ class Worker(ThreadWorker):
         conn.sock.deadline = time.monotonic() + RECEIVE_WITHIN
         result = super().handle(conn)
         if not result:
-            # A close while the client still sends would reset the connection, and the answer might be lost.
+            # A close while the client sends would reset the connection, and the client might lose the answer.
             with suppress(OSError, NoMoreData):
                 conn.sock.shutdown(socket.SHUT_WR)
                 conn.sock.deadline = time.monotonic() + CLOSE_WITHIN
@@ -74,7 +74,7 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req: Any, conn: Any) -> object:
-        """Reads the body first, so that it is known before the answer whether some of it stays unread."""
+        """Reads the body before the app answers: an answer to a longer body must close the connection."""
         if req._expected_100_continue:
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             req._expected_100_continue = False
@@ -82,8 +82,8 @@ class Worker(ThreadWorker):
         if len(body) > MAX_BODY:
             req.force_close()  # answers with `Connection: close`
         req.body = io.BytesIO(body)
-        with self.turns:
+        with self.slots:
             return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Any, keepalive: object) -> object:
-        return keepalive  # nothing of the body is left to discard
+        return keepalive  # gunicorn would discard the rest of the body here; no rest is left
