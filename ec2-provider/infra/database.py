@@ -1,4 +1,4 @@
-"""Where todos live: one DynamoDB table, kept when the stack goes."""
+"""The DynamoDB table of the todos, which stays when the stack is deleted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from constructs import Construct
 
 from common.alarms import Alarms
 
-# What the service does with its table; it is allowed nothing else.
-OPERATIONS = {
-    "GetItem": dynamodb.Operation.GET_ITEM,
-    "PutItem": dynamodb.Operation.PUT_ITEM,
-    "Scan": dynamodb.Operation.SCAN,
-}
+# The service's calls; it may make no others.
+ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
+OPERATIONS = [dynamodb.Operation.GET_ITEM, dynamodb.Operation.PUT_ITEM, dynamodb.Operation.SCAN]
 
 
 class Database(Construct):
     """On demand, encrypted at rest (DynamoDB's own key), restorable to any second of the last 35 days.
 
-    `adopted` are names of tables that exist; `ephemeral` lets the stack's own go with the stack. `tables` are all that
-    instances may use: they serve the first. The stack's own is always one of them, so that instances that serve it go on
-    until others have replaced them.
+    `adopted` are names of existing tables; with `ephemeral`, deleting the stack deletes its own table. Instances serve the
+    first of `tables` and may use all. The stack's own table is always one of them, because old instances may serve it until
+    new ones have replaced them.
     """
 
     def __init__(self, scope: Construct, id: str, *, adopted: Sequence[str], ephemeral: bool) -> None:
@@ -52,17 +49,14 @@ class Database(Construct):
 
 
 def add_table_alarms(alarms: Alarms, table: dynamodb.ITable) -> None:
-    """The service retries a throttled or failed request twice; ten in five minutes are more than a hiccup."""
-    minutes = Duration.minutes(5)
-    alarms.add(
-        "table-throttled",
-        table.metric_throttled_requests_for_operations(operations=list(OPERATIONS.values()), period=minutes),
-        at_least=10,
-        description="todo: DynamoDB throttles; clients see 503 when retries do not help",
-    )
-    alarms.add(
-        "table-errors",
-        table.metric_system_errors_for_operations(operations=list(OPERATIONS.values()), period=minutes),
-        at_least=10,
-        description="todo: DynamoDB fails; clients see 503 when retries do not help",
-    )
+    """The service retries a throttled or failed request twice; ten of them in five minutes are no accident."""
+    for id, problem, metric in (
+        ("table-throttled", "throttles", table.metric_throttled_requests_for_operations),
+        ("table-errors", "fails", table.metric_system_errors_for_operations),
+    ):
+        alarms.add(
+            id,
+            metric(operations=OPERATIONS, period=Duration.minutes(5)),
+            at_least=10,
+            description=f"todo: DynamoDB {problem}; clients see 503 when retries do not help",
+        )

@@ -1,4 +1,4 @@
-"""The synthesized template, one fact a test; each name or comment says what goes wrong without it."""
+"""The synthesized template, one fact a test; the name or the comment of a test says what goes wrong without the fact."""
 
 import json
 import os
@@ -37,6 +37,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return synthesize(tmp_path_factory.mktemp("plain"))
 
 
+def only(template: Template, type: str) -> dict[str, Any]:
+    """The one resource of this type."""
+    [resource] = template.find_resources(type).values()
+    return dict(resource)
+
+
 def test_a_new_bundle_changes_the_role_and_not_the_endpoint_whose_policy_takes_minutes_to_act(
     tmp_path: Path, template: Template
 ) -> None:
@@ -46,28 +52,39 @@ def test_a_new_bundle_changes_the_role_and_not_the_endpoint_whose_policy_takes_m
     assert other.find_resources("AWS::IAM::Policy") != template.find_resources("AWS::IAM::Policy")
 
 
-def test_only_a_throw_away_table_goes_with_the_stack_and_that_is_said(tmp_path: Path) -> None:
-    template = synthesize(tmp_path, EPHEMERAL="1")
-    template.has_resource("AWS::DynamoDB::Table", {"DeletionPolicy": "Delete"})
-    template.has_resource_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": False})
-    # From the file: two packages install the class of an annotation, which one wins differs.
+def test_deleting_the_stack_deletes_only_an_ephemeral_table_and_a_warning_says_so(tmp_path: Path) -> None:
+    table = only(synthesize(tmp_path, EPHEMERAL="1"), "AWS::DynamoDB::Table")
+    assert (table["DeletionPolicy"], table["Properties"]["DeletionProtectionEnabled"]) == ("Delete", False)
+    # From the file: two packages install the class of an annotation, and either may win.
     metadata = json.loads((tmp_path / "cdk.out/ec2-provider.metadata.json").read_text())
     warnings = [each["data"] for entries in metadata.values() for each in entries if each["type"] == "aws:cdk:warning"]
     assert warnings == ["EPHEMERAL=1: destroying the stack will delete this table and all todos"]
+
+
+def test_todos_survive_the_stack_and_mistakes(template: Template) -> None:
+    table = only(template, "AWS::DynamoDB::Table")
+    kept = {"DeletionProtectionEnabled": True, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    assert table["Properties"] | kept == table["Properties"]
 
 
 @pytest.mark.parametrize(
     ("switch", "endpoints", "action"),
     [("INSTANCE_LOGS", ["logs"], "logs:PutLogEvents"), ("SSM", ["ssm", "ssmmessages"], "ssm:Update")],
 )
-def test_what_costs_money_is_there_only_when_switched_on(
+def test_a_switch_adds_the_endpoints_that_cost_money_and_the_right_to_use_them(
     tmp_path: Path, template: Template, switch: str, endpoints: list[str], action: str
 ) -> None:
     on = synthesize(tmp_path, **{switch: "1"})
     interfaces = on.find_resources("AWS::EC2::VPCEndpoint", {"Properties": {"VpcEndpointType": "Interface"}})
     assert sorted(body["Properties"]["ServiceName"].split(".")[-1] for body in interfaces.values()) == endpoints
-    assert action in str(on.find_resources("AWS::IAM::Policy"))
-    assert action not in str(template.find_resources("AWS::IAM::Policy"))
+    rights = [str(each.find_resources("AWS::IAM::Policy")) for each in (template, on)]
+    assert [action in each for each in rights] == [False, True]
+
+
+def test_without_switches_no_endpoint_costs_money(template: Template) -> None:
+    template.all_resources_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"})
+    template.resource_count_is("AWS::EC2::VPCEndpoint", 2)
 
 
 def test_fails_when_the_bundle_is_missing_and_names_the_target() -> None:
@@ -88,68 +105,39 @@ def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
     template.resource_count_is(f"AWS::EC2::{type}", 0)
 
 
-def test_no_endpoint_is_paid_for(template: Template) -> None:
-    template.all_resources_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"})
-    template.resource_count_is("AWS::EC2::VPCEndpoint", 2)
-
-
-def test_todos_survive_the_stack_and_mistakes(template: Template) -> None:
-    template.has_resource(
-        "AWS::DynamoDB::Table",
-        {
-            "DeletionPolicy": "Retain",
-            "UpdateReplacePolicy": "Retain",
-            "Properties": {
-                "BillingMode": "PAY_PER_REQUEST",
-                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-                "DeletionProtectionEnabled": True,
-                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-            },
-        },
-    )
-
-
-def test_two_instances_are_replaced_without_a_gap(template: Template) -> None:
-    template.has_resource(
-        "AWS::AutoScaling::AutoScalingGroup",
-        {
-            "Properties": {
-                "InstanceMaintenancePolicy": {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200},
-                "MinSize": "2",
-                "HealthCheckType": "ELB",
-                "DesiredCapacity": Match.absent(),
-            },
-            "UpdatePolicy": {
-                "AutoScalingInstanceRefresh": Match.object_like(
-                    {"Strategy": "Rolling", "Preferences": Match.object_like({"MinHealthyPercentage": 100})}
-                )
-            },
-        },
-    )
+@pytest.fixture(scope="module")
+def group(template: Template) -> dict[str, Any]:
+    return only(template, "AWS::AutoScaling::AutoScalingGroup")
 
 
 @pytest.fixture(scope="module")
-def group(template: Template) -> dict[str, Any]:
-    [found] = template.find_resources("AWS::AutoScaling::AutoScalingGroup").values()
-    return dict(found)
+def preferences(group: dict[str, Any]) -> dict[str, Any]:
+    """Those of the instance refresh."""
+    return dict(group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"])
 
 
-def test_no_alarm_keeps_the_deploy_from_starting_that_would_repair(group: dict[str, Any]) -> None:
+def test_two_instances_are_replaced_without_a_gap(group: dict[str, Any], preferences: dict[str, Any]) -> None:
+    percentages = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200}
+    expected = {"InstanceMaintenancePolicy": percentages, "MinSize": "2", "HealthCheckType": "ELB"}
+    assert group["Properties"] | expected == group["Properties"]
+    assert preferences | percentages == preferences
+
+
+def test_a_deploy_does_not_take_back_what_autoscaling_has_added(group: dict[str, Any]) -> None:
+    assert "DesiredCapacity" not in group["Properties"]
+
+
+def test_no_alarm_keeps_the_repairing_deploy_from_starting(preferences: dict[str, Any]) -> None:
     # Auto Scaling starts no refresh while a listed alarm is in ALARM or INSUFFICIENT_DATA; a rollback is a refresh too.
-    assert set(group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]) == {
-        "InstanceWarmup",
-        "MaxHealthyPercentage",
-        "MinHealthyPercentage",
-    }
+    assert preferences.keys() == {"InstanceWarmup", "MaxHealthyPercentage", "MinHealthyPercentage"}
 
 
-def test_a_refresh_does_not_outrun_its_instances(group: dict[str, Any]) -> None:
-    preferences = group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"]
+def test_a_refresh_does_not_outrun_its_instances(group: dict[str, Any], preferences: dict[str, Any]) -> None:
     assert preferences["InstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
 
 
 def test_cpu_scaling_sees_a_new_instance_as_soon_as_it_has_booted(group: dict[str, Any]) -> None:
-    # This setting governs target tracking: in so long nothing scales out a second time.
+    # Target tracking adds no second instance during this time.
     assert group["Properties"]["DefaultInstanceWarmup"] == 180
 
 
@@ -160,28 +148,14 @@ def test_an_alarm_speaks_when_dynamodb_refuses_or_fails(template: Template, metr
 
 
 def test_instances_guard_their_credentials_and_disks(template: Template) -> None:
-    template.has_resource_properties(
-        "AWS::EC2::LaunchTemplate",
-        {
-            "LaunchTemplateData": Match.object_like(
-                {
-                    "KeyName": Match.absent(),
-                    "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
-                    "BlockDeviceMappings": [
-                        Match.object_like({"Ebs": Match.object_like({"Encrypted": True, "VolumeType": "gp3"})})
-                    ],
-                }
-            )
-        },
-    )
+    data = only(template, "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+    assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    assert [mapping["Ebs"]["Encrypted"] for mapping in data["BlockDeviceMappings"]] == [True]
+    assert "KeyName" not in data
 
 
 def test_an_instance_reads_its_bundle_and_uses_its_table_and_nothing_else(template: Template) -> None:
-    statements = [
-        statement
-        for policy in template.find_resources("AWS::IAM::Policy").values()
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]
+    statements = only(template, "AWS::IAM::Policy")["Properties"]["PolicyDocument"]["Statement"]
     assert [statement["Action"] for statement in statements] == [
         ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
         "s3:GetObject",
@@ -191,17 +165,21 @@ def test_an_instance_reads_its_bundle_and_uses_its_table_and_nothing_else(templa
 
 def test_the_first_creation_waits_for_both_instances(template: Template) -> None:
     [group] = template.find_resources("AWS::AutoScaling::AutoScalingGroup")
-    template.has_resource(
-        "AWS::CloudFormation::WaitCondition",
-        {"Properties": Match.object_like({"Count": 2}), "DependsOn": Match.array_with([group])},
-    )
+    expected = {"Properties": Match.object_like({"Count": 2}), "DependsOn": Match.array_with([group])}
+    template.has_resource("AWS::CloudFormation::WaitCondition", expected)
 
 
-def test_what_other_teams_hold_on_to_keeps_its_logical_id(template: Template) -> None:
-    # A changed id means a replaced resource: lost todos, or an endpoint that points at nothing.
-    assert list(template.find_resources("AWS::DynamoDB::Table")) == ["DatabaseTableF104A135"]
-    assert list(template.find_resources("AWS::EC2::VPCEndpointService")) == ["EndpointServiceCBC7E217"]
-    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == ["EndpointServiceNlb33FC43C5"]
+@pytest.mark.parametrize(
+    ("type", "id"),
+    [
+        ("DynamoDB::Table", "DatabaseTableF104A135"),
+        ("EC2::VPCEndpointService", "EndpointServiceCBC7E217"),
+        ("ElasticLoadBalancingV2::LoadBalancer", "EndpointServiceNlb33FC43C5"),
+    ],
+)
+def test_a_resource_that_other_teams_use_keeps_its_logical_id(template: Template, type: str, id: str) -> None:
+    # CloudFormation replaces a resource whose id changes: todos would be lost, or endpoints point at nothing.
+    assert list(template.find_resources(f"AWS::{type}")) == [id]
 
 
 @pytest.mark.parametrize("name", ["ec2vpceendpointservicename", "loadbalancer"])
