@@ -1,6 +1,6 @@
-"""`python preflight.py VERB APPROVAL` stops, in one sentence and before anything changes, at what would go wrong later.
+"""`python preflight.py VERB APPROVAL` runs the checks before a verb. The first that fails ends make, before the first change.
 
-Besides app.py the only reader of os.environ; without the CDK, so that it answers at once.
+Only app.py and this module read os.environ. It does not import the CDK, so it answers at once.
 """
 
 import os
@@ -8,11 +8,10 @@ import sys
 
 from common.checks import Check, check_bootstrap, check_zones, main
 from common.connections import check_connections
-from infra.quota import check_quota
+from infra.checks import check_quota, check_table, report_left_table
 from infra.settings import STACK, Ec2Settings
-from infra.tables import check_table, report_left_table
 
-# What is checked before a verb, in order.
+# The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
     "bootstrap": [],
     "diff": [],

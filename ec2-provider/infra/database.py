@@ -31,14 +31,13 @@ class Database(Construct):
         ]
 
     def _own(self, ephemeral: bool) -> dynamodb.Table:
+        recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         table = dynamodb.Table(
             self,
             "Table",
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
+            point_in_time_recovery_specification=recovery,
             deletion_protection=not ephemeral,
             # Not RetainExceptOnCreate: with deletion protection it breaks the rollback of a failed create.
             removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import (
-    Acknowledgment,
-    CfnWaitCondition,
-    CfnWaitConditionHandle,
-    Duration,
-    RemovalPolicy,
-    Stack,
-    Validations,
-)
+from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -23,6 +15,7 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from common.network import Network
+from common.stack import acknowledge
 from infra.database import ACTIONS
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
@@ -92,12 +85,8 @@ class Fleet(Construct):
     def allow_session_manager(self) -> None:
         """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail logs each session."""
         self._role.add_to_policy(iam.PolicyStatement(actions=SSM_ACTIONS, resources=["*"]))
-        Validations.of(self._role).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-IAM5[Resource::*]",
-                reason="the agent's actions name the instance by its credentials and have no resource-level permission",
-            )
-        )
+        reason = "the agent's actions name the instance by its credentials and have no resource-level permission"
+        acknowledge(self._role, "AwsSolutions-IAM5[Resource::*]", reason)
 
     def _launch_template(self, user_data: ec2.UserData) -> ec2.LaunchTemplate:
         disk = ec2.BlockDeviceVolume.ebs(8, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3)
@@ -143,10 +132,7 @@ class Fleet(Construct):
             ),
         )
         group.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
-        Validations.of(group).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions::AwsSolutions-AS3",
-                reason="the alarms on healthy targets speak of lost instances, whatever lost them",
-            )
+        acknowledge(
+            group, "AwsSolutions-AS3", "the alarms on healthy targets report lost instances, whatever the cause"
         )
         return group

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from common.settings import PRINCIPAL, Settings, switch, variable
 
 STACK = "ec2-provider"
+# The tags of all resources of the stack; an adopted table must have them too.
+TAGS = {"owner": "todo-team", "service": "todo", "cost-center": "todo"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ec2Settings(Settings):
     """`allowed_principal` may connect to the endpoint service; `bundle` is a path.
 
-    `table_name` is an existing table to serve instead of the stack's own, a retained or restored one; after a comma one
-    that instances still use until they are replaced. Empty for none.
+    `table_name` names an existing table to serve instead of the stack's own, for example a restored one, and after a comma
+    a table that old instances use until new ones replace them. It may be empty.
     """
 
     stack: str = STACK
@@ -24,3 +26,8 @@ class Ec2Settings(Settings):
     instance_logs: bool = switch("INSTANCE_LOGS")
     ssm: bool = switch("SSM")
     bundle: str = variable("BUNDLE", r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz")
+
+    @property
+    def adopted_tables(self) -> list[str]:
+        """The tables of `table_name`; the first is served."""
+        return list(dict.fromkeys(filter(None, self.table_name.split(","))))

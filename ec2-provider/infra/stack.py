@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Environment, Stack
-from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from pathlib import Path
+
+from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk.aws_elasticloadbalancingv2 import TargetType
+from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from common.alarms import Alarms
 from common.endpoint_service import EndpointService
 from common.network import Network
+from common.settings import SettingsError
+from common.stack import BaseStack
 from infra.database import Database, add_table_alarms
 from infra.fleet import SSM_ENDPOINTS, Fleet, bundle_policy, table_policy
-from infra.settings import Ec2Settings
-from infra.tables import TAGS, adopted_tables
+from infra.settings import TAGS, Ec2Settings
 
 
-class Ec2ProviderStack(Stack):
+class Ec2ProviderStack(BaseStack):
     """Two instances behind an internal NLB that the gateway's account reaches by PrivateLink."""
 
     def __init__(self, scope: Construct, *, settings: Ec2Settings) -> None:
-        env = Environment(account=settings.account, region=settings.region)
-        super().__init__(scope, "ec2-provider", env=env, description="todo on EC2, reached by PrivateLink", tags=TAGS)
-        tables = Database(self, "Database", adopted=adopted_tables(settings), ephemeral=settings.ephemeral).tables
-        bundle = s3_assets.Asset(self, "Bundle", path=settings.bundle)
+        super().__init__(scope, settings, description="todo on EC2, reached by PrivateLink", tags=TAGS)
+        if not Path(settings.bundle).is_file():
+            raise SettingsError([f"the bundle {settings.bundle} does not exist; build it with: make bundle"])
+        tables = Database(self, "Database", adopted=settings.adopted_tables, ephemeral=settings.ephemeral).tables
+        bundle = Asset(self, "Bundle", path=settings.bundle)
         network = Network(
             self,
             "Network",
@@ -41,7 +45,7 @@ class Ec2ProviderStack(Stack):
             self,
             "EndpointService",
             vpc=network.vpc,
-            target_type=elbv2.TargetType.INSTANCE,
+            target_type=TargetType.INSTANCE,
             allowed_principal=settings.allowed_principal,
         )
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
@@ -59,17 +63,10 @@ class Ec2ProviderStack(Stack):
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)
 
     def _boot_policies(self) -> list[iam.PolicyStatement]:
-        """What a boot needs of S3 besides the bundle: Amazon's package repositories and the creation signal."""
+        """The rights in S3 that a boot needs besides the bundle: Amazon's package repositories and the creation signal."""
+        repositories = f"arn:aws:s3:::al2023-repos-{self.region}-de612dc2/*"
+        signal = f"arn:aws:s3:::cloudformation-waitcondition-{self.region}/*"
         return [
-            iam.PolicyStatement(
-                actions=["s3:GetObject"], resources=[f"arn:aws:s3:::al2023-repos-{self.region}-de612dc2/*"]
-            ),
-            iam.PolicyStatement(
-                actions=["s3:PutObject"], resources=[f"arn:aws:s3:::cloudformation-waitcondition-{self.region}/*"]
-            ),
+            iam.PolicyStatement(actions=["s3:GetObject"], resources=[repositories]),
+            iam.PolicyStatement(actions=["s3:PutObject"], resources=[signal]),
         ]
-
-    @property
-    def availability_zones(self) -> list[str]:
-        """Placeholders that keep synth from looking zones up; the subnets carry zone ids instead."""
-        return ["unused-1", "unused-2"]

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jmespath
+import jmespath  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
 from common.settings import Settings
-from infra import quota
+from infra.checks import LAUNCHED, check_quota
 from tests.test_template import only, synthesize
 
 SETTINGS = Settings.read({"AWS_ACCOUNT": "333333333333", "AWS_REGION": "us-west-2"}, stack="ec2-provider")
@@ -56,7 +56,7 @@ class Account:
 
 
 def check(account: Account) -> None:
-    quota.check_quota(account, SETTINGS)  # type: ignore[arg-type]
+    check_quota(account, SETTINGS)  # type: ignore[arg-type]
 
 
 def test_a_replacement_within_the_quota_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,4 +90,4 @@ def test_a_deploy_launches_as_many_vcpus_as_the_template_says(tmp_path: Path) ->
     template = synthesize(tmp_path)
     template.has_resource_properties("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": "t4g.micro"}})
     group = only(template, "AWS::AutoScaling::AutoScalingGroup")
-    assert int(group["Properties"]["MinSize"]) * 2 == quota.LAUNCHED
+    assert int(group["Properties"]["MinSize"]) * 2 == LAUNCHED

@@ -11,8 +11,8 @@ from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
 
 from common.checks import CheckError
-from infra.settings import STACK, Ec2Settings
-from infra.tables import TAGS, check_table, report_left_table
+from infra.checks import check_table, report_left_table
+from infra.settings import STACK, TAGS, Ec2Settings
 from tests.test_template import ENVIRON, synthesize
 
 OWN_TABLE = {"Fn::GetAtt": ["DatabaseTableF104A135", "Arn"]}

@@ -1,28 +1,27 @@
-"""The table that the instances serve: a change must interrupt no instance, and an adopted table needs the same protection."""
+"""The checks of ec2-provider before a deploy: the table that the instances serve, and the quota for new instances."""
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
-from common.checks import CheckError, stack_resources
+from common.checks import CheckError, print_unknown, stack_resources
 from common.settings import Settings
-from infra.settings import Ec2Settings
+from infra.settings import TAGS, Ec2Settings
 
-# The stack tags all its resources with them; an adopted table must have them too.
-TAGS = {"owner": "todo-team", "service": "todo", "cost-center": "todo"}
-
-
-def adopted_tables(settings: Ec2Settings) -> list[str]:
-    """The names in TABLE_NAME: the table to serve, and a table that old instances use until new ones replace them."""
-    return list(dict.fromkeys(filter(None, settings.table_name.split(","))))
+QUOTA = "L-1216C47A"  # vCPUs of running on-demand instances of the standard families; 5 in a new account
+STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
+# Two t4g.micro: the first deploy launches them; a replacement launches as many before the old ones stop.
+LAUNCHED = 4
 
 
 def check_table(session: boto3.Session, settings: Ec2Settings) -> None:
     """The new table must be fit to be served, and old instances must keep the right to use theirs."""
-    adopted, own = adopted_tables(settings), stack_resources(session, settings, "AWS::DynamoDB::Table")
+    adopted, own = settings.adopted_tables, stack_resources(session, settings, "AWS::DynamoDB::Table")
     if adopted:
         _check_adopted(session, settings, adopted[0])
     outputs = _describe_stack(session, settings).get("Outputs", []) if own else []
@@ -44,8 +43,7 @@ def check_table(session: boto3.Session, settings: Ec2Settings) -> None:
 
 def _check_adopted(session: boto3.Session, settings: Settings, name: str) -> None:
     """A restore brings back neither backups, nor protection, nor tags."""
-    where = f"--region {settings.region}"
-    dynamodb = session.client("dynamodb", region_name=settings.region)
+    dynamodb, where = session.client("dynamodb", region_name=settings.region), f"--region {settings.region}"
     try:
         table = dynamodb.describe_table(TableName=name)["Table"]
     except dynamodb.exceptions.ResourceNotFoundException:
@@ -62,17 +60,18 @@ def _check_adopted(session: boto3.Session, settings: Settings, name: str) -> Non
     backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
     pages = dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=table["TableArn"])
-    found = {tag["Key"]: tag["Value"] for tag in pages.search("Tags[]")}
+    is_tagged = TAGS.items() <= {(tag["Key"], tag["Value"]) for tag in pages.search("Tags[]")}
     tags = " ".join(f"Key={key},Value={value}" for key, value in TAGS.items())
-    repairs = {
-        f"update-continuous-backups {where} --table-name {name} "
-        "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true": recovery == "ENABLED",
-        f"update-table {where} --table-name {name} --deletion-protection-enabled": table.get(
-            "DeletionProtectionEnabled"
+    of_table, recovers = f"{where} --table-name {name}", "PointInTimeRecoveryEnabled=true"
+    repairs = [
+        (
+            recovery == "ENABLED",
+            f"update-continuous-backups {of_table} --point-in-time-recovery-specification {recovers}",
         ),
-        f"tag-resource {where} --resource-arn {table['TableArn']} --tags {tags}": TAGS.items() <= found.items(),
-    }
-    if missing := [f"\n  aws dynamodb {command}" for command, is_done in repairs.items() if not is_done]:
+        (table.get("DeletionProtectionEnabled"), f"update-table {of_table} --deletion-protection-enabled"),
+        (is_tagged, f"tag-resource {where} --resource-arn {table['TableArn']} --tags {tags}"),
+    ]
+    if missing := [f"\n  aws dynamodb {command}" for is_done, command in repairs if not is_done]:
         raise CheckError(
             f"the table {name} lacks what a restore does not bring back; turn it on, then deploy again:{''.join(missing)}"
         )
@@ -95,3 +94,32 @@ def report_left_table(session: boto3.Session, settings: Ec2Settings) -> None:
 def _describe_stack(session: boto3.Session, settings: Settings) -> Any:
     cloudformation = session.client("cloudformation", region_name=settings.region)
     return cloudformation.describe_stacks(StackName=settings.stack)["Stacks"][0]
+
+
+def check_quota(session: boto3.Session, settings: Settings) -> None:
+    """CloudFormation would wait half an hour for instances that Auto Scaling cannot launch."""
+    quotas = session.client("service-quotas", region_name=settings.region)
+    try:
+        quota = int(quotas.get_service_quota(ServiceCode="ec2", QuotaCode=QUOTA)["Quota"]["Value"])
+    except ClientError as error:
+        print_unknown(f"the quota {QUOTA} of account {settings.account}", error)
+        return
+    pages = session.client("ec2", region_name=settings.region).get_paginator("describe_instances")
+    running = pages.paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
+    used = sum(
+        instance["CpuOptions"]["CoreCount"] * instance["CpuOptions"]["ThreadsPerCore"]
+        for instance in running.search("Reservations[].Instances[]")
+        if STANDARD.match(instance["InstanceType"]) and "InstanceLifecycle" not in instance
+    )
+    is_first = not stack_resources(session, settings, "AWS::AutoScaling::AutoScalingGroup")
+    wanted = used + (2 * LAUNCHED if is_first else LAUNCHED)
+    facts = f"account {settings.account} may run {quota} vCPUs in {settings.region} (quota {QUOTA}), {used} run already"
+    request = (
+        f"aws service-quotas request-service-quota-increase --region {settings.region} --service-code ec2 "
+        f"--quota-code {QUOTA} --desired-value {wanted}"
+    )
+    if quota < used + LAUNCHED:
+        raise CheckError(f"{facts}, this deploy launches {LAUNCHED} more; ask for more and wait for it: {request}")
+    if quota < wanted:
+        next_deploy = f"the next one replaces the instances and needs {wanted}"
+        print(f"{facts}: enough for this deploy, but {next_deploy}; ask for more now: {request}")
