@@ -1,4 +1,4 @@
-"""Each part of the whole path as processes of its own on a port of its own, to be stopped and started again."""
+"""Processes on free ports of 127.0.0.1: the parts of the whole path, which tests stop and start again, and `make local`."""
 
 import os
 import random
@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from tests.conftest import ROOT
 
-BOUND_SECONDS = 30
+BOUND_SECONDS = 60
+PORTS = ("API_PORT", "DOGS_PORT", "TODO_PORT", "DYNAMODB_PORT")
+T = TypeVar("T")
 
 
 def listens(port: int) -> bool:
@@ -23,14 +26,38 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Below those that systems give to outgoing connections: none takes it while its part is down."""
+    """Below the ports that systems give to outgoing connections: no connection takes it while its process is down."""
     while listens(port := random.randrange(20_000, 32_000)):
         pass
     return port
 
 
+def free_ports() -> dict[str, str]:
+    """A value for each variable that names a port of `make local`."""
+    return {name: str(free_port()) for name in PORTS}
+
+
+def wait_for(condition: Callable[[], T]) -> T:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + BOUND_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still {value!r} after {BOUND_SECONDS} s"
+        time.sleep(0.02)
+    return value
+
+
+class Server(Protocol):
+    """A service, or the load balancer before it."""
+
+    port: int
+
+
+def connect(server: Server) -> closing[HTTPConnection]:
+    return closing(HTTPConnection("127.0.0.1", server.port, timeout=BOUND_SECONDS))
+
+
 class Part:
-    """A group of processes that serves `port`, which {port} in the command stands for; `log` has what they print."""
+    """A group of processes that serves `port`, which {port} in the command stands for; `log` has their output."""
 
     def __init__(self, log: Path, folder: str, command: str, **environ: str) -> None:
         self.log, self.cwd, self.port = log, ROOT / folder, free_port()
@@ -38,26 +65,46 @@ class Part:
         path = f"{self.cwd}/.venv/bin:{os.environ['PATH']}"
         self.environ = {"PATH": path, "HOST": "127.0.0.1", "PORT": str(self.port), **environ}
 
+    def is_ready(self) -> bool:
+        return listens(self.port)
+
+    def is_up(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        return self.is_ready()
+
     def start(self) -> float:
         """The moment, by the monotonic clock, from which the port accepts."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.cwd, env=self.environ, stdout=log, stderr=log, process_group=0
             )
-        deadline = time.monotonic() + BOUND_SECONDS
-        while not listens(self.port):
-            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()[-2000:]
-            time.sleep(0.01)
+        wait_for(self.is_up)
         return time.monotonic()
 
     def send(self, number: signal.Signals) -> None:
         """To all its processes."""
         os.killpg(self.process.pid, number)
 
-    def kill(self) -> None:
-        """Leaves none, as systemd (KillMode=mixed) and a container do when the first process is killed."""
+    def end(self) -> None:
+        """Leaves no process, as systemd (KillMode=mixed) and a container do when the first process is killed."""
         with suppress(ProcessLookupError):
             self.send(signal.SIGKILL)
+        self.process.wait(BOUND_SECONDS)
+
+
+class LocalRun(Part):
+    """`make local`, which is ready when it says so."""
+
+    def __init__(self, log: Path, **environ: str) -> None:
+        self.ports = free_ports()
+        super().__init__(log, ".", "make local", **os.environ, **self.ports, **environ)
+        self.url = f"http://127.0.0.1:{self.ports['API_PORT']}"
+
+    def is_ready(self) -> bool:
+        return "ready after" in self.log.read_text()
+
+    def end(self) -> None:
+        self.process.terminate()
         self.process.wait(BOUND_SECONDS)
 
 
@@ -66,12 +113,12 @@ def running(*parts: Part) -> Iterator[None]:
     started = []
     try:
         for part in parts:
-            part.start()
             started.append(part)
+            part.start()
         yield
     finally:
         for part in reversed(started):
-            part.kill()
+            part.end()
 
 
 def dogs(folder: Path) -> Part:
@@ -84,14 +131,8 @@ def todo(folder: Path, dynamodb: Part) -> Part:
     return Part(folder / "todo.log", "ec2-provider", "gunicorn --config todo/gunicorn.conf.py", **aws)
 
 
-class Server(Protocol):
-    """What listens on a port."""
-
-    port: int
-
-
 def api(folder: Path, dogs: Server, todo: Server, *, throttled: bool = False) -> Part:
-    """Envoy with the translation of the local template, its throttles lifted; `throttled` leaves the bursts, and no more."""
+    """Envoy with the translation of the local template. Either nothing is throttled, or a route's burst is never refilled."""
     config = folder / f"envoy-{free_port()}.json"
     part = Part(folder / "api.log", "global-apigw", f"envoy -c {config} --disable-hot-restart -l warning")
     ports = [f"API_PORT={part.port}", f"DOGS_PORT={dogs.port}", f"TODO_PORT={todo.port}"]

@@ -1,4 +1,4 @@
-"""What must agree between the three folders, which share no code: read from templates, contracts and sources."""
+"""The three folders share no code: their templates, contracts, registry and constants must agree."""
 
 import re
 import tomllib
@@ -11,21 +11,33 @@ import yaml
 from tests.conftest import ROOT
 from tools.template import Template
 
-PROVIDERS = {"ecs-provider": "dog-names", "ec2-provider": "todo"}
+SERVICES = {"ecs-provider": "dog-names", "ec2-provider": "todo"}
 REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
-OPENAPI: dict[str, Any] = {name: yaml.safe_load((ROOT / name / "openapi.yaml").read_text()) for name in PROVIDERS}
-GO = (ROOT / "ecs-provider/image/main.go").read_text()
-STORE = (ROOT / "ec2-provider/todo/store.py").read_text()
-GUNICORN = (ROOT / "ec2-provider/todo/gunicorn.conf.py").read_text()
+OPENAPI: dict[str, Any] = {name: yaml.safe_load((ROOT / name / "openapi.yaml").read_text()) for name in SERVICES}
+each_provider = pytest.mark.parametrize("folder", SERVICES)
 
 
-def number(pattern: str, text: str) -> float:
-    match = re.search(pattern, text)
-    assert match, f"{pattern} is not there any more"
-    return float(match.group(1))
+def number(folder: str, path: str, pattern: str) -> float:
+    [found] = re.findall(pattern, (ROOT / folder / path).read_text())
+    return float(found)
 
 
-@pytest.mark.parametrize("folder", PROVIDERS)
+# Seconds, by folder.
+DEADLINE = {
+    "ecs-provider": number("ecs-provider", "image/main.go", r"answerWithin = (\d+) \* time.Second"),
+    "ec2-provider": number("ec2-provider", "todo/store.py", r"DEADLINE_SECONDS = ([\d.]+)"),
+}
+IDLE = {
+    "ecs-provider": number("ecs-provider", "image/main.go", r"idleTimeout = (\d+) \* time.Second"),
+    "ec2-provider": number("ec2-provider", "todo/gunicorn.conf.py", r"keepalive = (\d+)"),
+}
+DRAIN = {
+    "ecs-provider": number("ecs-provider", "image/main.go", r"drainFor = (\d+) \* time.Second"),
+    "ec2-provider": number("ec2-provider", "todo/settings.py", r'"DRAIN_SECONDS": \("(\d+)"'),
+}
+
+
+@each_provider
 def test_the_api_has_every_public_route_of_the_service_and_no_other(folder: str) -> None:
     public = {
         f"{method.upper()} {path}"
@@ -33,128 +45,63 @@ def test_the_api_has_every_public_route_of_the_service_and_no_other(folder: str)
         for method, operation in operations.items()
         if method != "parameters" and not operation.get("x-internal")
     }
-    assert {route["key"] for route in REGISTRY[PROVIDERS[folder]]["routes"]} == public
+    assert {route["key"] for route in REGISTRY[SERVICES[folder]]["routes"]} == public
 
 
-@pytest.mark.parametrize("folder", PROVIDERS)
-def test_both_load_balancers_check_the_path_that_the_service_answers(
-    templates: dict[str, Template], folder: str
-) -> None:
-    [group] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
-    path = REGISTRY[PROVIDERS[folder]]["health_path"]
-    assert group.properties["HealthCheckPath"] == path
-    assert OPENAPI[folder]["paths"][path]["get"]["x-internal"]
-    # A health check that clients could reach would tell them how to load the service.
-    assert path not in str(REGISTRY[PROVIDERS[folder]]["routes"])
-
-
-@pytest.mark.parametrize("folder", PROVIDERS)
-def test_the_gateway_connects_to_the_port_where_the_provider_listens(
+@each_provider
+def test_the_gateway_connects_to_the_provider_s_port_and_checks_its_health(
     templates: dict[str, Template], folder: str
 ) -> None:
     [listener] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::Listener")
     [group] = templates[folder].of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
-    assert listener.properties["Port"] == REGISTRY[PROVIDERS[folder]]["endpoint_port"]
-    assert group.properties["Port"] == 8080
+    service = REGISTRY[SERVICES[folder]]
+    assert listener.properties["Port"] == service["endpoint_port"]
+    assert group.properties["Port"] == 8080  # where the services listen
+    assert group.properties["HealthCheckPath"] == service["health_path"]
+    # No client reaches the health check: it is internal, and internal paths have no route.
+    assert OPENAPI[folder]["paths"][service["health_path"]]["get"]["x-internal"]
 
 
-def test_the_container_listens_where_the_load_balancer_sends(templates: dict[str, Template]) -> None:
-    [task] = templates["ecs-provider"].of_type("AWS::ECS::TaskDefinition")
-    [container] = task.properties["ContainerDefinitions"]
-    assert [mapping["ContainerPort"] for mapping in container["PortMappings"]] == [8080]
-    assert 'getenv("PORT"), "8080"' in GO
-    assert "EXPOSE 8080" in (ROOT / "ecs-provider/image/Dockerfile").read_text()
-
-
-def test_outputs_and_variables_have_the_names_that_teams_were_told(templates: dict[str, Template]) -> None:
-    assert {name: sorted(template.outputs) for name, template in templates.items()} == {
-        "ecs-provider": ["ecsvpcendpointservicename"],
-        "ec2-provider": ["ec2vpceendpointservicename", "loadbalancer", "tablename"],
-        "global-apigw": ["HttpApiEndpoint"],
-    }
-    assert [REGISTRY[name]["endpoint_service"] for name in PROVIDERS.values()] == [
-        "DOGNAME_SERVICE_NAME",
-        "TODO_SERVICE_NAME",
-    ]
-
-
-@pytest.mark.parametrize("folder", PROVIDERS)
-def test_the_provider_admits_the_account_that_the_gateway_is_deployed_to(
-    templates: dict[str, Template], folder: str
-) -> None:
-    [permissions] = templates[folder].of_type("AWS::EC2::VPCEndpointServicePermissions")
-    gateway = (ROOT / "global-apigw/Makefile").read_text()
-    account = int(number(r"LOCAL_SETTINGS := AWS_ACCOUNT=(\d{12})", gateway))
-    assert permissions.properties["AllowedPrincipals"] == [f"arn:aws:iam::{account}:root"]
-
-
-@pytest.mark.parametrize(
-    ("folder", "answer_within"),
-    [
-        ("ecs-provider", number(r"answerWithin = (\d+) \* time.Second", GO)),
-        ("ec2-provider", number(r"DEADLINE_SECONDS = ([\d.]+)", STORE)),
-    ],
-)
-def test_the_service_gives_up_before_the_gateway_does(folder: str, answer_within: float) -> None:
-    assert answer_within == 8
-    assert answer_within < REGISTRY[PROVIDERS[folder]]["timeout_seconds"] == 10
-
-
-@pytest.mark.parametrize(
-    "idle", [number(r"idleTimeout = (\d+) \* time.Second", GO), number(r"keepalive = (\d+)", GUNICORN)]
-)
-def test_services_keep_idle_connections_longer_than_an_nlb(idle: float) -> None:
-    # Or a request meets a connection that is just closing, and the client sees a 503.
-    assert idle > 350
-
-
-DRAIN = {
-    "ecs-provider": number(r"drainFor = (\d+) \* time.Second", GO),
-    "ec2-provider": number(r'"DRAIN_SECONDS": \("(\d+)"', (ROOT / "ec2-provider/todo/settings.py").read_text()),
-}
-
-
-def stop_timeout(folder: str, templates: dict[str, Template]) -> float:
-    """Seconds from SIGTERM to SIGKILL."""
+@each_provider
+def test_timeouts_line_up(templates: dict[str, Template], folder: str) -> None:
+    assert DEADLINE[folder] < REGISTRY[SERVICES[folder]]["timeout_seconds"]
+    # Else a request meets a connection that the service is closing, and the client sees a 503. An NLB keeps it for 350 s.
+    assert IDLE[folder] > 350
     if folder == "ec2-provider":
-        return number(r"TimeoutStopSec=(\d+)", (ROOT / "ec2-provider/todo/todo.service").read_text())
-    [task] = templates[folder].of_type("AWS::ECS::TaskDefinition")
-    [container] = task.properties["ContainerDefinitions"]
-    return float(container["StopTimeout"])
-
-
-@pytest.mark.parametrize("folder", PROVIDERS)
-def test_a_service_that_is_stopped_has_time_to_drain(templates: dict[str, Template], folder: str) -> None:
-    # Fargate kills after 120 s at most; a drain is followed by the longest request, and 4 s are for gunicorn's parent.
-    assert 120 >= stop_timeout(folder, templates) > DRAIN[folder] + 8 + 4
+        stop = number(folder, "todo/todo.service", r"TimeoutStopSec=(\d+)")
+    else:
+        [task] = templates[folder].of_type("AWS::ECS::TaskDefinition")
+        [stop] = [container["StopTimeout"] for container in task.properties["ContainerDefinitions"]]
+    # Fargate kills after 120 s at most. After a drain the longest request may still run; 4 s are for gunicorn's parent.
+    assert 120 >= stop > DRAIN[folder] + DEADLINE[folder] + 4
     assert DRAIN[folder] >= 100
 
 
-@pytest.mark.parametrize("folder", [*PROVIDERS, "global-apigw"])
+@pytest.mark.parametrize("folder", [*SERVICES, "global-apigw"])
 def test_connections_outlive_the_health_of_their_target(templates: dict[str, Template], folder: str) -> None:
     for group in templates[folder].of_type("AWS::ElasticLoadBalancingV2::TargetGroup"):
         attributes = {each["Key"]: each["Value"] for each in group.properties["TargetGroupAttributes"]}
-        # The NLB's guide recommends no less; for so long it goes on opening connections to a deregistered target.
+        # The NLB goes on opening connections to a deregistered target for 120 s.
         assert int(attributes["deregistration_delay.timeout_seconds"]) >= 120
-        # A target that drains fails its health checks, and so may an endpoint that it stands behind.
+        # A target that drains fails its health checks, and so may an endpoint in front of it.
         unhealthy = "target_health_state.unhealthy"
         assert attributes[f"{unhealthy}.connection_termination.enabled"] == "false"
         assert int(attributes[f"{unhealthy}.draining_interval_seconds"]) >= max(DRAIN.values())
 
 
 @pytest.mark.parametrize("registry", ["services.toml", "examples/secured.toml"])
-def test_what_the_throttles_let_through_saturates_no_partition_of_the_table(registry: str) -> None:
-    # A bucket is full, and refilled, in the worst second of a route.
+def test_throttled_requests_saturate_no_partition_of_the_table(registry: str) -> None:
+    # In a route's worst second, its bucket is full and is refilled.
     text = (ROOT / "global-apigw" / registry).read_text()
     default = (parsed := tomllib.loads(text))["api"]["throttle"]
     throttles = {each["key"]: each.get("throttle", default) for each in parsed["services"]["todo"]["routes"]}
     requests = {key: throttle["rate"] + throttle["burst"] for key, throttle in throttles.items()}
     contract = OPENAPI["ec2-provider"]
     [limit] = [each["schema"] for each in contract["paths"]["/todo"]["get"]["parameters"] if each["name"] == "limit"]
-    # At most 4 bytes a character in UTF-8; the names of the attributes, an id and a token count too.
+    # A character has at most 4 bytes in UTF-8; the names of the attributes, an id and a token count too.
     data = contract["components"]["schemas"]["NewTodo"]["properties"]["data"]["maxLength"]
     item = 4 * data + len("id" + "data" + "token") + 8 + 16
-    # Consistent reads take a unit for 4 KB, writes for 1 KB; a scan ends with the item that exceeds 1 MB.
+    # A consistent read takes a unit for 4 KB, a write for 1 KB; a scan ends with the item that exceeds 1 MB.
     page, get, create = (ceil(size / 4096) for size in (min(limit["maximum"] * item, 2**20 + item), item, 4 * item))
     reads = requests["GET /todo"] * page + requests["GET /todo/{todoId}"] * get
     assert reads <= 3000 and requests["POST /todo"] * create <= 1000, (reads, page, get, create)
@@ -164,9 +111,9 @@ def test_what_the_throttles_let_through_saturates_no_partition_of_the_table(regi
 
 def test_the_gateway_and_its_providers_share_two_zones(templates: dict[str, Template]) -> None:
     # An endpoint gets an interface only in a zone that the endpoint service has too.
-    zones = {
-        name: sorted(subnet.properties["AvailabilityZoneId"] for subnet in template.of_type("AWS::EC2::Subnet"))
-        for name, template in templates.items()
-    }
-    assert zones["ecs-provider"] == zones["ec2-provider"] == zones["global-apigw"]
-    assert len(set(zones["global-apigw"])) == 2
+    zones = [
+        sorted(subnet.properties["AvailabilityZoneId"] for subnet in template.of_type("AWS::EC2::Subnet"))
+        for template in templates.values()
+    ]
+    assert zones[0] == zones[1] == zones[2]
+    assert len(set(zones[0])) == 2

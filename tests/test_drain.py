@@ -1,11 +1,9 @@
 """A target that is replaced or stopped fails no request, though the load balancer goes on opening connections to it."""
 
-import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
-from http.client import HTTPConnection
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from threading import Event
@@ -13,17 +11,13 @@ from threading import Event
 import pytest
 
 from tests import processes
-from tests.conftest import ROOT
 from tests.load_balancer import SCALE, LoadBalancer
-from tests.processes import BOUND_SECONDS, Part, running, whole_path
+from tests.processes import BOUND_SECONDS, Part, connect, running, whole_path
+from tests.test_contracts import DRAIN
 from tests.test_faults import PAUSE_SECONDS, Load, ask
 from tools.template import Template
 
 pytestmark = pytest.mark.slow
-DRAIN = {
-    "ecs-provider/image/main.go": r"drainFor = (\d+) \* time.Second",
-    "ec2-provider/todo/settings.py": r'"DRAIN_SECONDS": \("(\d+)"',
-}
 IDLE_SECONDS = 6  # in which the health checks take out a target that drains, and it has not ended yet
 
 
@@ -31,12 +25,11 @@ class Service:
     """Two targets behind their load balancer. They drain as long as the source says, in the load balancer's seconds."""
 
     def __init__(
-        self, stack: ExitStack, template: Template, source: str, path: str, create: Callable[[], Part]
+        self, stack: ExitStack, template: Template, drain: float, path: str, create: Callable[[], Part]
     ) -> None:
         [group] = template.of_type("AWS::ElasticLoadBalancingV2::TargetGroup")
         self.balancer = stack.enter_context(LoadBalancer(group.properties))
-        [seconds] = re.findall(DRAIN[source], (ROOT / source).read_text())
-        self.drain, self.path, self.create, self.stack = int(seconds) // SCALE, path, create, stack
+        self.drain, self.path, self.create, self.stack = int(drain) // SCALE, path, create, stack
         self.targets = [self.launch(), self.launch()]
 
     def launch(self) -> Part:
@@ -56,7 +49,7 @@ class Service:
             self.stop(target, opened)
 
     def stop_one(self) -> None:
-        """As `systemctl stop` does: nobody deregisters the target, only the health checks notice."""
+        """As `systemctl stop` does: the target stays registered, only the health checks notice."""
         self.stop(self.targets[0], self.balancer.opened[self.targets[0].port])
 
     def stop(self, target: Part, opened: int) -> None:
@@ -67,7 +60,7 @@ class Service:
 
     def ask(self, pause: float, close: bool, stop: Event) -> None:
         """A client that pauses between two requests, and closes its connection or keeps it."""
-        with closing(HTTPConnection("127.0.0.1", self.balancer.port, timeout=BOUND_SECONDS)) as client:
+        with connect(self.balancer) as client:
             while not stop.is_set():
                 assert ask(client, f"GET {self.path}", self.path).layer == "ok"
                 if close:
@@ -80,16 +73,12 @@ def test_a_stop_fails_no_request(
     templates: dict[str, Template], change: Callable[[Service], None], tmp_path: Path
 ) -> None:
     with whole_path(tmp_path) as whole, ExitStack() as stack, ThreadPoolExecutor(30) as pool:
-        dogs, todo = services = [
-            Service(stack, templates[source.partition("/")[0]], source, path, create)
-            for source, path, create in zip(
-                DRAIN,
-                ("/dogs", "/todo?limit=1"),
-                (lambda: processes.dogs(tmp_path), lambda: processes.todo(tmp_path, whole.dynamodb)),
-                strict=True,
-            )
-        ]
-        api = processes.api(tmp_path, dogs.balancer, todo.balancer)
+        ways = {
+            "ecs-provider": ("/dogs", lambda: processes.dogs(tmp_path)),
+            "ec2-provider": ("/todo?limit=1", lambda: processes.todo(tmp_path, whole.dynamodb)),
+        }
+        services = [Service(stack, templates[folder], DRAIN[folder], *way) for folder, way in ways.items()]
+        api = processes.api(tmp_path, *(service.balancer for service in services))
         stack.enter_context(running(api))
         kinds = [(PAUSE_SECONDS, True), (PAUSE_SECONDS, False), *[(IDLE_SECONDS, False)] * 4]
         stop = Event()

@@ -1,4 +1,4 @@
-"""What clients see, and what is stored, when a part is killed or stalls under load."""
+"""A part is killed or stalls under load: which answers clients get, and which todos are stored."""
 
 import json
 import os
@@ -8,27 +8,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, IncompleteRead
-from itertools import count
+from itertools import count, takewhile
 from threading import Event
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 import pytest
 
-from tests.processes import BOUND_SECONDS, Part, Whole, whole_path
+from tests.processes import Part, Whole, connect, whole_path
 
 pytestmark = pytest.mark.slow
 DOGS, CREATE, GET = "GET /dogs", "POST /todo", "GET /todo/{todoId}"
 NO_TODO = "404 {'message': 'there is no todo with this id'}"
 RESUMES_SECONDS = 2
-CREATORS, READERS, PAUSE_SECONDS = 4, 2, 0.05  # clients, and what each waits between two turns
+CREATORS, READERS, PAUSE_SECONDS = 4, 2, 0.05  # clients, and their pause between two turns
 
 
 class Answer(NamedTuple):
-    """`layer` is "ok", who refused in documented words, or what was not documented."""
+    """`layer` is "ok", the layer that refused in documented words, or an answer that is not documented."""
 
     operation: str
     started: float
@@ -81,10 +80,8 @@ class Load:
             client.result()
 
     def client(self, number: int, turn: Callable[[HTTPConnection, str], None]) -> None:
-        with closing(HTTPConnection("127.0.0.1", self.api.port, timeout=BOUND_SECONDS)) as connection:
-            for n in count():
-                if self.stop.wait(PAUSE_SECONDS):
-                    return
+        with connect(self.api) as connection:
+            for n in takewhile(lambda _: not self.stop.wait(PAUSE_SECONDS), count()):
                 turn(connection, f"{self.name} {number} {n}")
 
     def get_dog(self, connection: HTTPConnection, _: str) -> None:
@@ -102,7 +99,7 @@ class Load:
 
     def assert_nothing_lost_or_doubled(self, api: Part) -> None:
         stored, path = [], "/todo"
-        with closing(HTTPConnection("127.0.0.1", api.port, timeout=BOUND_SECONDS)) as connection:
+        with connect(api) as connection:
             while path:
                 page = ask(connection, "GET /todo", path)
                 stored += page.body
@@ -118,13 +115,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         yield whole
 
 
-# A fault lasts that many seconds, and returns the moment from which the parts are back.
+# A fault lasts for the seconds that it is given, and returns the moment from which the parts are back.
 Fault = Callable[[list[Part], float], float]
 
 
 def kill(victims: list[Part], seconds: float) -> float:
     for part in victims:
-        part.kill()
+        part.end()
     time.sleep(seconds)
     return max(part.start() for part in victims)
 
@@ -153,7 +150,7 @@ def stall(victims: list[Part], seconds: float) -> float:
         pytest.param("dogs", kill, 0.5, "gateway", {DOGS}, id="kill -9 of the Go process"),
         pytest.param("todo", kill_worker, 1, "gateway", {CREATE, GET}, id="kill -9 of a gunicorn worker"),
         pytest.param("todo", kill, 0.5, "gateway", {CREATE, GET}, id="kill -9 of gunicorn"),
-        # Long enough for the SDK to write again what is written already.
+        # Long enough for the SDK to repeat a write that has succeeded.
         pytest.param("dynamodb", stall, 1.6, "nobody", set(), id="DynamoDB stalls for a moment"),
         pytest.param("dynamodb", kill, 2, "service", {CREATE, GET}, id="kill -9 of DynamoDB"),
         # The gateway gives up after 10 s, and a service on DynamoDB within 8 s, mostly 3 to 6.
@@ -168,17 +165,17 @@ def test_a_fault_is_refused_by_the_next_layer_and_costs_no_acknowledged_todo(
         back = fault([getattr(whole, name) for name in victims.split()], seconds)
         time.sleep(RESUMES_SECONDS + 1.5)
     refused = load.refusals()
-    # gunicorn sends an answer's head and body apart, and Envoy does not hold the head back.
+    # gunicorn sends the head of an answer before its body, and Envoy does not hold the head back.
     documented = {refuses, "cut off"} if "todo" in victims else {refuses}
     assert refused.keys() <= {(operation, layer) for operation in operations for layer in documented}
     assert refused or fault is kill_worker or not operations  # a worker may have been between two requests
-    # However busy the machine is: what begins later than that has success.
+    # However busy the machine is: a request that begins later succeeds.
     late = [answer for answer in load.answers if answer.started > back + RESUMES_SECONDS]
     assert {(answer.operation, answer.layer) for answer in late} == {(each, "ok") for each in (DOGS, CREATE, GET)}
     load.assert_nothing_lost_or_doubled(whole.api)
 
 
-# Of a client that sends 300,000 bytes where none, or fewer, are expected.
+# The client sends 300,000 bytes where the service expects none, or fewer.
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize(
     ("method", "path", "status"),
@@ -190,10 +187,7 @@ def test_a_client_whose_body_nobody_reads_fails_no_request_of_another(
     refused, length = [], 300_000
     headers = {"Connection": "close", **({} if chunked else {"Content-Length": str(length)})}
     for _ in range(200):
-        with (
-            closing(HTTPConnection("127.0.0.1", whole.api.port, timeout=BOUND_SECONDS)) as one,
-            closing(HTTPConnection("127.0.0.1", whole.api.port, timeout=BOUND_SECONDS)) as other,
-        ):
+        with connect(whole.api) as one, connect(whole.api) as other:
             one.request(method, path, [b"x" * (length // 3)] * 3, headers, encode_chunked=chunked)
             assert one.getresponse().status == status
             answers = (ask(other, DOGS, "/dogs"), ask(other, GET, "/todo/none"))

@@ -1,109 +1,89 @@
-"""The local run with examples/secured.toml: who may do what, and whom the real services take a client for."""
+"""The local run with examples/secured.toml: who may do what, and which subject the real services see."""
 
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.local_run import BOUND_SECONDS, free_ports, local_run
+from tests.processes import LocalRun, running, wait_for
 
 pytestmark = pytest.mark.slow
 REGISTRY = "examples/secured.toml"
-SCOPES = "todo.read todo.write"
-# In any letter case, repeated, and as WSGI and CGI would fold it.
-SPOOFED = [
-    argument
-    for name in (
-        "x-auth-subject",
-        "X-Auth-Subject",
-        "X-AUTH-SUBJECT",
-        "x_auth_subject",
-        "X_Auth_Subject",
-        "x-auth_subject",
-    )
-    for argument in ("-H", f"{name}: eve")
-]
+READ, WRITE = "todo.read", "todo.write"
+# In any letter case, repeated, and with the underscores that WSGI and CGI take for hyphens.
+NAMES = ("x-auth-subject", "X-Auth-Subject", "X-AUTH-SUBJECT", "x_auth_subject", "X_Auth_Subject", "x-auth_subject")
+SPOOFED = [*chain(*(("-H", f"{name}: eve") for name in NAMES))]
 
 
-class Run:
-    """The API's URL, and what the services logged."""
-
-    def __init__(self, url: str, log: Path) -> None:
-        self.url, self.log = url, log
-
-    def ask(self, path: str, *arguments: str, token: str = "") -> tuple[int, str]:
+class SecuredRun(LocalRun):
+    def ask(self, path: str, *arguments: str, scope: str = "") -> tuple[int, str]:
         """(status, request id)."""
-        bearer = ["-H", f"Authorization: Bearer {token}"] if token else []
-        answer = subprocess.check_output(["curl", "-sSi", *bearer, *arguments, self.url + path], text=True, timeout=30)
-        request_id = re.search(r"apigw-requestid: (\S+)", answer)
-        assert request_id, answer
-        return int(answer.split()[1]), request_id.group(1)
+        bearer = ["-H", f"Authorization: Bearer {token(scope)}"] if scope else []
+        answer = subprocess.check_output(["curl", "-sSi", *bearer, *arguments, self.url + path], text=True)
+        [request_id] = re.findall(r"apigw-requestid: (\S+)", answer)
+        return int(answer.split()[1]), request_id
 
-    def logged(self, part: str, request_id: str) -> dict[str, object]:
+    def logged(self, part: str, request_id: str) -> dict[str, Any]:
         """The line that `part` wrote about a request."""
-        deadline = time.monotonic() + BOUND_SECONDS
-        while True:
-            for line in self.log.read_text().splitlines():
-                if f"{part}.1" in line and request_id in line:
-                    fields: dict[str, object] = json.loads(line.partition("| ")[2])
-                    return fields
-            assert time.monotonic() < deadline, f"{part} logged nothing of {request_id}"
-            time.sleep(0.1)
+        line = rf"{part}\.1 *\| (.*{request_id}.*)"
+        return dict(json.loads(wait_for(lambda: re.findall(line, self.log.read_text()))[0]))
+
+
+def make(*arguments: str) -> str:
+    return subprocess.check_output(["make", "--silent", *arguments], cwd=ROOT, text=True).strip()
 
 
 def token(scope: str) -> str:
-    command = ["make", "--silent", "token", f"SERVICES={REGISTRY}", f"SCOPE={scope}"]
-    return subprocess.check_output(command, cwd=ROOT, text=True).strip()
+    return make("token", f"SERVICES={REGISTRY}", f"SCOPE={scope}")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    ports, log = free_ports(), tmp_path_factory.mktemp("secured") / "log"
-    with local_run(log, ports, SERVICES=REGISTRY):
-        yield Run(f"http://127.0.0.1:{ports['API_PORT']}", log)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredRun]:
+    with running(run := SecuredRun(tmp_path_factory.mktemp("secured") / "log", SERVICES=REGISTRY)):
+        yield run
+    make("-C", "global-apigw", "build")  # the next test finds the template of the usual settings
 
 
-def test_an_open_route_needs_no_token(run: Run) -> None:
-    assert run.ask("/dogs")[0] == 200
+@pytest.mark.parametrize(
+    ("status", "path", "data", "scope"),
+    [
+        (200, "/dogs", "", ""),
+        (401, "/dogs/females", "", ""),
+        (401, "/todo", "", ""),
+        (401, "/todo/00000000", "", ""),
+        (200, "/todo", "", READ),
+        (403, "/todo", "data=x", READ),
+        (201, "/todo", "data=x", WRITE),
+    ],
+)
+def test_a_route_wants_its_own_scope(run: SecuredRun, status: int, path: str, data: str, scope: str) -> None:
+    assert run.ask(path, *(["-d", data] if data else []), scope=scope)[0] == status
 
 
-@pytest.mark.parametrize("path", ["/dogs/females", "/todo", "/todo/00000000"])
-def test_a_route_that_asks_for_a_token_is_closed_without_one(run: Run, path: str) -> None:
-    assert run.ask(path)[0] == 401
+def test_smoke_takes_a_token_and_does_not_show_it(run: SecuredRun) -> None:
+    shown = make("smoke", f"URL={run.url}", f"TOKEN={token(f'{READ} {WRITE}')}")
+    assert shown.endswith("every route answered as it should")
+    assert "Bearer" not in shown
 
 
-def test_reading_needs_a_scope_and_writing_another(run: Run) -> None:
-    reader, write = token("todo.read"), ("-d", "data=x")
-    assert [run.ask("/todo", token=reader)[0], run.ask("/todo", *write, token=reader)[0]] == [200, 403]
-    assert run.ask("/todo", *write, token=token("todo.write"))[0] == 201
-
-
-def test_smoke_takes_a_token(run: Run) -> None:
-    command = ["make", "--silent", "smoke", f"URL={run.url}", f"TOKEN={token(SCOPES)}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Bearer" not in done.stdout
-
-
-@pytest.mark.parametrize(("path", "part"), [("/dogs/females", "dog-names"), ("/todo", "todo")])
-def test_a_service_sees_the_verified_subject_whatever_the_client_says(run: Run, path: str, part: str) -> None:
-    status, request_id = run.ask(path, *SPOOFED, token=token(SCOPES))
+@pytest.mark.parametrize(
+    ("path", "part", "subject"),
+    [("/dogs", "dog-names", None), ("/dogs/females", "dog-names", "local-user"), ("/todo", "todo", "local-user")],
+)
+def test_a_service_sees_the_verified_subject_and_no_other(
+    run: SecuredRun, path: str, part: str, subject: str | None
+) -> None:
+    status, request_id = run.ask(path, *SPOOFED, scope=READ if subject else "")
     assert status == 200
-    assert run.logged(part, request_id)["subject"] == "local-user"
+    assert run.logged(part, request_id).get("subject") == subject
 
 
-def test_a_service_sees_no_subject_on_an_open_route(run: Run) -> None:
-    status, request_id = run.ask("/dogs", *SPOOFED)
-    assert status == 200
-    assert "subject" not in run.logged("dog-names", request_id)
-
-
-def test_a_client_cannot_choose_its_request_id(run: Run) -> None:
+def test_a_client_cannot_choose_its_request_id(run: SecuredRun) -> None:
     status, request_id = run.ask("/dogs", "-H", "X-Request-Id: eve", "-H", "x_request_id: eve")
     assert status == 200
     assert run.logged("dog-names", request_id)["requestId"] == request_id != "eve"

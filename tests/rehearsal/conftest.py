@@ -1,6 +1,5 @@
 """One server with three bootstrapped accounts for all tests; the deployed state is made by the first that needs it."""
 
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,7 +7,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from .environment import EC2, ECS, FOLDER, GATEWAY, Checkout, Environment, Shell
+from tests.processes import running
+
+from .environment import EC2, ECS, FOLDER, GATEWAY, Checkout, Environment
 
 
 @dataclass
@@ -23,7 +24,8 @@ class Deployed:
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """Three accounts, bootstrapped, with nothing in them."""
-    with Environment(tmp_path_factory.mktemp("environment")) as environment:
+    environment = Environment(tmp_path_factory.mktemp("environment"))
+    with running(environment.server):
         checkout = Checkout(tmp_path_factory.mktemp("bootstrap"))
 
         def bootstrap(account: str) -> CompletedProcess[str]:
@@ -76,15 +78,3 @@ def service_names(checkout: Checkout) -> dict[str, str]:
         "DOGNAME_SERVICE_NAME": checkout.outputs(ECS)["ecsvpcendpointservicename"],
         "TODO_SERVICE_NAME": checkout.outputs(EC2)["ec2vpceendpointservicename"],
     }
-
-
-def refusal(environment: Environment, checkout: Checkout, command: str, environ: Shell, folder: str = ".") -> str:
-    """What the command says before it ends with an error and without a change."""
-    since, docker = environment.mark(), checkout.docker.read_text()
-    done = checkout.run(command, environ, folder)
-    assert done.returncode != 0, done.stdout
-    assert "Traceback" not in done.stderr
-    assert environment.writes(since) == []
-    assert checkout.docker.read_text() == docker
-    # make names the target that failed; all else comes from us.
-    return re.sub(r"^make(\[\d\])?: .*\n", "", done.stderr, flags=re.MULTILINE)

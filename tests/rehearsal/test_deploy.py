@@ -183,3 +183,16 @@ def test_fails_when_a_template_has_a_type_that_nothing_binds(environment: Enviro
         environment.client(ECS, "cloudformation").create_change_set(
             StackName="x", ChangeSetName="x", ChangeSetType="CREATE", TemplateBody=template
         )
+
+
+def test_a_dry_run_prints_every_step_and_calls_nobody(environment: Environment, fresh: Checkout) -> None:
+    since = environment.mark()
+    done = fresh.run("make -n deploy", environment.profiles())
+    assert re.findall(r"AWS_PROFILE=(\w+) \S+ (preflight\.py preflight|deploy --all)", done.stdout) == [
+        *((profile, "preflight.py preflight") for profile in ("dogs", "todos", "platform")),
+        *((profile, "deploy --all") for profile in ("dogs", "todos")),
+    ]
+    assert "tools/service_names.py make --silent -C global-apigw deploy" in done.stdout
+    assert environment.calls(since) == []
+    assert fresh.docker.read_text() == ""
+    assert not [*fresh.root.glob("*/.outputs")]
