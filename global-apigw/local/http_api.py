@@ -1,106 +1,109 @@
-"""What the synthesized template says about the HTTP API, as plain objects.
+"""The HTTP API of a synthesized template, as plain objects.
 
-Follows each route to what answers it: route → integration → listener → target group → VPC endpoint → service name.
+Each route is followed: route → integration → listener → target group → address lookup → VPC endpoint → service name.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from local.integration import Integration, read_integration
-from local.template import Properties, Resource, Template, TemplateError
+import fastjsonschema
+import yaml
 
-# The families whose every resource shapes an answer: one of an unknown type is refused.
-FAMILIES = ("AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::")
-KNOWN_TYPES = {
-    *(f"AWS::ApiGatewayV2::{kind}" for kind in ("Api", "Authorizer", "Integration", "Route", "Stage", "VpcLink")),
-    *(f"AWS::ElasticLoadBalancingV2::{kind}" for kind in ("Listener", "LoadBalancer", "TargetGroup")),
-    "AWS::EC2::VPCEndpoint",
-    "Custom::AWS",
-}
+from local.template import Resource, Template, TemplateError
+
+Json = dict[str, Any]
+
+# The loader in C: the one in Python takes a tenth of a second.
+SCHEMAS: Json = yaml.load((Path(__file__).parent / "resources.yaml").read_text(), yaml.CSafeLoader)
+KNOWN_TYPES = {type: fastjsonschema.compile(schema) for type, schema in SCHEMAS.items()}
+API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
+# The only call of an address lookup.
+LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """A token bucket: `rate` tokens a second, at most `burst`."""
+    """A token bucket; the rate in tokens a second. Here and below, a capital letter marks a property of CloudFormation."""
 
-    rate: float
-    burst: int
+    ThrottlingRateLimit: float
+    ThrottlingBurstLimit: int
 
 
 @dataclass(frozen=True)
 class Jwt:
     """A JWT authorizer."""
 
-    issuer: str
-    audience: tuple[str, ...]
+    Issuer: str
+    Audience: list[str]
 
 
 @dataclass(frozen=True)
 class Cors:
-    """The API's CORS configuration; `max_age` in seconds."""
+    """The API's CORS configuration; `MaxAge` in seconds."""
 
-    allow_origins: tuple[str, ...]
-    allow_methods: tuple[str, ...]
-    allow_headers: tuple[str, ...]
-    expose_headers: tuple[str, ...]
-    max_age: int
+    AllowOrigins: list[str]
+    AllowMethods: list[str]
+    AllowHeaders: list[str]
+    ExposeHeaders: list[str]
+    MaxAge: int
+
+
+@dataclass(frozen=True)
+class Integration:
+    """A backend in another account: `service_name` is its endpoint service; `timeout` in seconds.
+
+    `overwrite` and `remove` are request headers in lower case; the values are $context variables.
+    """
+
+    logical_id: str
+    service_name: str
+    timeout: float
+    overwrite: dict[str, str]
+    remove: list[str]
 
 
 @dataclass(frozen=True)
 class Route:
     """`jwt` is None on an open route; a token needs one of `scopes`, if there are any."""
 
-    method: str
-    path: str
+    key: str
     throttle: Throttle
     integration: Integration
     jwt: Jwt | None
-    scopes: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return f"{self.method} {self.path}"
+    scopes: list[str]
 
 
 @dataclass(frozen=True)
 class HttpApi:
     """The API with its default stage. `access_log` maps a field to a $context variable."""
 
-    routes: tuple[Route, ...]
+    routes: list[Route]
     cors: Cors | None
     access_log: dict[str, str]
 
 
 def read_http_api(template: Template) -> HttpApi:
-    """The one HTTP API of the template; TemplateError for whatever this reader does not know."""
+    """The one HTTP API of the template; TemplateError for anything that this reader does not know."""
     for resource in template:
-        if resource.type.startswith(FAMILIES) and resource.type not in KNOWN_TYPES:
-            raise TemplateError(f"{resource.logical_id}: resource type {resource.type} is not known here")
-    [api] = _exactly_one(template, "AWS::ApiGatewayV2::Api")
-    [stage] = _exactly_one(template, "AWS::ApiGatewayV2::Stage")
-    for resource in template.of_type("AWS::ApiGatewayV2::VpcLink"):
-        with template.read(resource) as link:
-            link.take("SubnetIds")
-            link.take("SecurityGroupIds")
-            link.ignore("Name")
-    for resource in template.of_type("AWS::ElasticLoadBalancingV2::LoadBalancer"):
-        with template.read(resource) as balancer:
-            balancer.expect("Type", "network")
-            balancer.expect("Scheme", "internal")
-            for name in ("Subnets", "SecurityGroups", "LoadBalancerAttributes"):
-                balancer.take(name)
-    cors = _read_api(template, api)
-    throttles, default_throttle, access_log = _read_stage(template, stage)
-    routes = [
-        _read_route(template, resource, throttles, default_throttle)
-        for resource in template.of_type("AWS::ApiGatewayV2::Route")
-    ]
+        # Every resource of these families shapes the API's answers.
+        if resource.type.startswith((API, BALANCING)):
+            properties = _read(resource)
+            if "ApiId" in properties:
+                template.follow(properties["ApiId"], f"{API}Api")
+    [api], [stage] = (_exactly_one(template, f"{API}{kind}") for kind in ("Api", "Stage"))
+    default = Throttle(**stage.properties["DefaultRouteSettings"])
+    throttles = {key: Throttle(**table) for key, table in stage.properties.get("RouteSettings", {}).items()}
+    routes = [_read_route(template, resource, throttles, default) for resource in template.of_type(f"{API}Route")]
     unknown = throttles.keys() - {route.key for route in routes}
     if unknown:
         raise TemplateError(f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}")
-    return HttpApi(tuple(routes), cors, access_log)
+    cors = api.properties.get("CorsConfiguration")
+    return HttpApi(routes, cors and Cors(**cors), json.loads(stage.properties["AccessLogSettings"]["Format"]))
 
 
 def _exactly_one(template: Template, type: str) -> list[Resource]:
@@ -110,69 +113,94 @@ def _exactly_one(template: Template, type: str) -> list[Resource]:
     return found
 
 
-def _read_api(template: Template, resource: Resource) -> Cors | None:
-    with template.read(resource) as api:
-        api.expect("ProtocolType", "HTTP")
-        api.ignore("Name", "Tags")
-        configuration = api.table("CorsConfiguration", {})
-        with configuration as cors:
-            origins = cors.take("AllowOrigins", None)
-            if origins is None:
-                return None
-            return Cors(
-                allow_origins=tuple(origins),
-                allow_methods=tuple(cors.take("AllowMethods")),
-                allow_headers=tuple(cors.take("AllowHeaders")),
-                expose_headers=tuple(cors.take("ExposeHeaders")),
-                max_age=cors.take("MaxAge"),
-            )
+def _read(resource: Resource) -> Json:
+    """The properties of the resource; TemplateError when resources.yaml does not know one of them."""
+    if resource.type not in KNOWN_TYPES:
+        raise TemplateError(f"{resource.logical_id}: resource type {resource.type} is not known here")
+    try:
+        KNOWN_TYPES[resource.type](resource.properties)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise TemplateError(f"{resource.logical_id} ({resource.type}): {_problem(error)}") from None
+    return resource.properties
 
 
-def _read_throttle(settings: Properties) -> Throttle:
-    with settings:
-        return Throttle(settings.take("ThrottlingRateLimit"), settings.take("ThrottlingBurstLimit"))
-
-
-def _read_stage(template: Template, resource: Resource) -> tuple[dict[str, Throttle], Throttle, dict[str, str]]:
-    with template.read(resource) as stage:
-        template.follow(stage.take("ApiId"), "AWS::ApiGatewayV2::Api")
-        stage.expect("StageName", "$default")
-        stage.expect("AutoDeploy", True)
-        stage.ignore("Tags")
-        default = _read_throttle(stage.table("DefaultRouteSettings"))
-        settings = stage.table("RouteSettings", {})
-        throttles = {key: _read_throttle(settings.table(key)) for key in settings.names()}
-        with stage.table("AccessLogSettings") as access_log:
-            access_log.take("DestinationArn")
-            return throttles, default, json.loads(access_log.take("Format"))
+def _problem(error: fastjsonschema.JsonSchemaValueException) -> str:
+    _, *path = error.path
+    # Only the message has the names of properties that are missing or unknown.
+    found = re.findall(r"'(.+?)'", error.message.removeprefix(str(error.name)))
+    names, where = ", ".join(".".join([*path, name]) for name in sorted(found)), ".".join(path)
+    match error.rule:
+        case "required":
+            return f"property {names} is missing"
+        case "additionalProperties":
+            return f"unknown property {names}"
+        case "const":
+            return f"{where} is {error.value!r}, known here: {error.rule_definition!r}"
+        case rule:
+            return f"{where} is {error.value!r}, expected {rule} {error.rule_definition}"
 
 
 def _read_route(template: Template, resource: Resource, throttles: dict[str, Throttle], default: Throttle) -> Route:
-    with template.read(resource) as route:
-        template.follow(route.take("ApiId"), "AWS::ApiGatewayV2::Api")
-        method, _, path = str(route.take("RouteKey")).partition(" ")
-        target = route.take("Target")
-        integrations = template.mentioned(target, "AWS::ApiGatewayV2::Integration")
-        if len(integrations) != 1:
-            raise TemplateError(f"{route.where}: Target is {json.dumps(target)}, expected one integration")
-        jwt, scopes = None, route.take("AuthorizationScopes", [])
-        if route.expect("AuthorizationType", "NONE", "JWT") == "JWT":
-            jwt = _read_authorizer(template, route.take("AuthorizerId"))
-        return Route(
-            method=method,
-            path=path,
-            throttle=throttles.get(f"{method} {path}", default),
-            integration=read_integration(template, integrations[0]),
-            jwt=jwt,
-            scopes=tuple(scopes),
+    route = resource.properties
+    match route["Target"]:
+        case {"Fn::Join": ["", ["integrations/", reference]]}:
+            integration = template.follow(reference, f"{API}Integration")
+        case target:
+            raise TemplateError(f"{resource.logical_id}: Target is {json.dumps(target)}, expected integrations/ID")
+    jwt = None
+    if route["AuthorizationType"] == "JWT":
+        authorizer = template.follow(route["AuthorizerId"], f"{API}Authorizer")
+        jwt = Jwt(**authorizer.properties["JwtConfiguration"])
+    return Route(
+        key=route["RouteKey"],
+        throttle=throttles.get(route["RouteKey"], default),
+        integration=_read_integration(template, integration),
+        jwt=jwt,
+        scopes=route.get("AuthorizationScopes", []),
+    )
+
+
+def _read_integration(template: Template, resource: Resource) -> Integration:
+    integration = resource.properties
+    template.follow(integration["ConnectionId"], f"{API}VpcLink")
+    headers: dict[str, dict[str, str]] = {"overwrite": {}, "remove": {}}
+    for key, value in integration.get("RequestParameters", {}).items():
+        action, name = key.lower().split(":header.")
+        # API Gateway takes one mapping of a header, whatever its case.
+        if any(name in mapped for mapped in headers.values()):
+            raise TemplateError(f"{resource.logical_id}: {key}: the header has another mapping already")
+        headers[action][name] = value
+    return Integration(
+        logical_id=resource.logical_id,
+        service_name=_read_listener(template, integration["IntegrationUri"]),
+        timeout=integration["TimeoutInMillis"] / 1000,
+        overwrite=headers["overwrite"],
+        remove=list(headers["remove"]),
+    )
+
+
+def _read_listener(template: Template, reference: Any) -> str:
+    """The endpoint service behind the listener."""
+    listener = template.follow(reference, f"{BALANCING}Listener").properties
+    template.follow(listener["LoadBalancerArn"], f"{BALANCING}LoadBalancer")
+    group = template.follow(listener["DefaultActions"][0]["TargetGroupArn"], f"{BALANCING}TargetGroup")
+    ends = {(_read_lookup(template, target["Id"]), target["Port"]) for target in group.properties["Targets"]}
+    [*names] = {name for name, port in ends if port == group.properties["Port"]}
+    if len(ends) != 1 or len(names) != 1:
+        raise TemplateError(
+            f"{group.logical_id}: Targets are {sorted(ends)}, expected one endpoint, on the port of the group"
         )
+    return names[0]
 
 
-def _read_authorizer(template: Template, reference: object) -> Jwt:
-    with template.read(template.follow(reference, "AWS::ApiGatewayV2::Authorizer")) as authorizer:
-        template.follow(authorizer.take("ApiId"), "AWS::ApiGatewayV2::Api")
-        authorizer.expect("AuthorizerType", "JWT")
-        authorizer.expect("IdentitySource", ["$request.header.Authorization"])
-        authorizer.ignore("Name")
-        with authorizer.table("JwtConfiguration") as jwt:
-            return Jwt(jwt.take("Issuer"), tuple(jwt.take("Audience")))
+def _read_lookup(template: Template, address: Any) -> str:
+    """The endpoint service whose addresses the lookup finds."""
+    resource = template.follow(address, "Custom::AWS")
+    lookup = _read(resource)
+    create = lookup["Create"]
+    endpoints = [r for r in template.of_type("AWS::EC2::VPCEndpoint") if r.logical_id in template.references(create)]
+    if len(endpoints) != 1 or lookup["Update"] != create or LOOKUP not in json.dumps(create).replace("\\", ""):
+        raise TemplateError(
+            f"{resource.logical_id}: Create is not a lookup of one endpoint's network interfaces, which Update repeats"
+        )
+    return str(_read(endpoints[0])["ServiceName"])

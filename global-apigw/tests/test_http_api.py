@@ -1,123 +1,110 @@
 """The reader takes every property it needs from the template, and refuses what it does not know."""
 
 import copy
-from typing import Any, ClassVar
+import re
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any
 
 import pytest
 
 from local.envoy import translate
-from local.http_api import HttpApi, Throttle, read_http_api
-from local.template import Properties, Template, TemplateError
-from tests.conftest import DOGS, TODO
+from local.http_api import KNOWN_TYPES, HttpApi, Throttle, read_http_api
+from local.template import Template, TemplateError
+from tests.conftest import CATS, DOGS, TODO
 
-ENDPOINTS = {DOGS: ("127.0.0.1", 1), TODO: ("127.0.0.1", 2)}
+ADDRESSES = {name: ("127.0.0.1", port) for port, name in enumerate((DOGS, TODO, CATS), start=1)}
+THROTTLE = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}
 
 
 def read(document: dict[str, Any]) -> HttpApi:
     return read_http_api(Template(document))
 
 
-def change(document: dict[str, Any], type: str, **properties: Any) -> dict[str, Any]:
-    """A copy in which the first resource of `type` has other `properties`; None removes one."""
+def change(document: dict[str, Any], kind: str, **properties: Any) -> dict[str, Any]:
+    """A copy in which the first resource of a type that ends with `kind` has other `properties`; None removes one."""
     changed = copy.deepcopy(document)
-    resource = next(body for body in changed["Resources"].values() if body["Type"] == type)
-    resource["Properties"].update(properties)
-    resource["Properties"] = {name: value for name, value in resource["Properties"].items() if value is not None}
+    resource = next(body for body in changed["Resources"].values() if body["Type"].endswith(f"::{kind}"))
+    merged = {**resource["Properties"], **properties}
+    resource["Properties"] = {name: value for name, value in merged.items() if value is not None}
     return changed
 
 
 def test_every_route_leads_to_its_service(document: dict[str, Any]) -> None:
     routes = {route.key: route for route in read(document).routes}
-    assert {key: route.integration.service_name for key, route in routes.items()} == {
-        "GET /dogs": DOGS,
-        "GET /dogs/males": DOGS,
-        "GET /dogs/females": DOGS,
-        "POST /todo": TODO,
-        "GET /todo": TODO,
-        "GET /todo/{todoId}": TODO,
+    assert {key: (route.integration.service_name, route.integration.timeout) for key, route in routes.items()} == {
+        **dict.fromkeys(("GET /dogs", "GET /dogs/males", "GET /dogs/females"), (DOGS, 10)),
+        **dict.fromkeys(("POST /todo", "GET /todo", "GET /todo/{todoId}"), (TODO, 10)),
     }
-    assert {route.integration.timeout for route in routes.values()} == {10}
     assert routes["POST /todo"].throttle == Throttle(10, 20)
-    assert routes["GET /todo"].throttle == Throttle(3, 5)
     assert routes["GET /todo/{todoId}"].throttle == Throttle(50, 100)
 
 
-class Recorder(Properties):
-    """Notes the logical id and the path of every property that is taken; keys that are data are none."""
-
-    taken: ClassVar[set[tuple[str, ...]]] = set()
-
-    def __init__(self, where: str, values: dict[str, Any]) -> None:
-        super().__init__(where, values)
-        self.path: tuple[str, ...] = (where.partition(" ")[0],)
-        self.keys_are_data = False
-
-    def take(self, name: str, *default: Any) -> Any:
-        if name in self._values and not self.keys_are_data:
-            self.taken.add((*self.path, name))
-        return super().take(name, *default)
-
-    def _table(self, value: Any, *path: str) -> Properties:
-        table = super()._table(value, *path)
-        assert isinstance(table, Recorder)
-        table.path = (*self.path, *path)
-        return table
-
-    def names(self) -> list[str]:
-        self.keys_are_data = True
-        return super().names()
+def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """The path of every property below `value`, without the keys that are data."""
+    for name, child in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        if isinstance(name, int):
+            yield from names(child, *path, name)
+        elif re.fullmatch("[A-Z][A-Za-z]+", name) and name not in ("Ref", "Key", "Value"):
+            yield (*path, name)
+            yield from names(child, *path, name)
 
 
-def test_fails_when_any_property_that_was_read_has_another_name(
-    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr("local.template.Properties", Recorder)
-        read(document)
-    paths = sorted(Recorder.taken)
-    assert len(paths) > 100
+def test_fails_when_any_property_has_another_name(secured: dict[str, Any]) -> None:
+    known = {name: body for name, body in secured["Resources"].items() if body["Type"] in KNOWN_TYPES}
+    paths = [path for name, body in known.items() for path in names(body["Properties"], name)]
+    assert len(paths) > 200
     for logical_id, *path, name in paths:
-        renamed = copy.deepcopy(document)
-        table: Any = renamed["Resources"][logical_id]["Properties"]
-        for step in path:
-            table = table[int(step) if isinstance(table, list) else step]
+        renamed = copy.deepcopy(secured)
+        table: Any = reduce(lambda at, step: at[step], path, renamed["Resources"][logical_id]["Properties"])
         table[f"{name}Renamed"] = table.pop(name)
-        with pytest.raises(TemplateError) as error:
+        with pytest.raises(TemplateError, match=rf"{logical_id} \(.*\b{name}"):
             read(renamed)
-        # Renaming the key of a table whose keys are data is found where the data is used.
-        assert logical_id in str(error.value), (logical_id, path, name)
 
 
 @pytest.mark.parametrize(
-    ("type", "properties", "message"),
+    ("kind", "properties", "message"),
     [
-        ("AWS::ApiGatewayV2::Api", {"ProtocolType": "WEBSOCKET"}, "ProtocolType is 'WEBSOCKET', known here: 'HTTP'"),
-        ("AWS::ApiGatewayV2::Api", {"DisableExecuteApiEndpoint": True}, "unknown property DisableExecuteApiEndpoint"),
-        ("AWS::ApiGatewayV2::Stage", {"StageName": "prod"}, "StageName is 'prod'"),
-        ("AWS::ApiGatewayV2::Stage", {"RouteSettings": {"GET /cats": {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}}}, "RouteSettings for routes that do not exist"),
-        ("AWS::ApiGatewayV2::Integration", {"IntegrationType": "AWS_PROXY"}, "IntegrationType is 'AWS_PROXY'"),
-        ("AWS::ApiGatewayV2::Integration", {"TlsConfig": {}}, "unknown property TlsConfig"),
-        ("AWS::ApiGatewayV2::Integration", {"RequestParameters": {"append:header.x": "y"}}, "append:header.x is not known"),
-        ("AWS::ApiGatewayV2::Integration", {"RequestParameters": {"remove:header.x": ""}}, "remove:header.x is '', expected \"''\""),
-        ("AWS::ApiGatewayV2::Integration", {"RequestParameters": {"remove:header.x": '""'}}, "expected \"''\""),
-        ("AWS::ApiGatewayV2::Integration", {"RequestParameters": {"overwrite:header.x": "$context.requestId", "remove:header.X": "''"}},
+        ("Api", {"ProtocolType": "WEBSOCKET"}, "(AWS::ApiGatewayV2::Api): ProtocolType is 'WEBSOCKET', known here: 'HTTP'"),
+        ("Api", {"DisableExecuteApiEndpoint": True}, "unknown property DisableExecuteApiEndpoint"),
+        ("Stage", {"StageName": "prod"}, "StageName is 'prod', known here: '$default'"),
+        ("Stage", {"RouteSettings": {"GET /cats": THROTTLE}}, "RouteSettings for routes that do not exist: ['GET /cats']"),
+        ("Stage", {"RouteSettings": {"GET /todo": {**THROTTLE, "DetailedMetricsEnabled": True}}},
+         "unknown property RouteSettings.GET /todo.DetailedMetricsEnabled"),
+        ("Stage", {"DefaultRouteSettings": "none"}, "DefaultRouteSettings is 'none', expected type object"),
+        ("Integration", {"IntegrationType": "AWS_PROXY"}, "IntegrationType is 'AWS_PROXY'"),
+        ("Integration", {"RequestParameters": {"append:header.x": "y"}}, "RequestParameters.append:header.x"),
+        ("Integration", {"RequestParameters": {"remove:header.x": ""}}, "remove:header.x is '', known here: \"''\""),
+        ("Integration", {"RequestParameters": {"remove:header.x": '""'}}, "known here: \"''\""),
+        ("Integration", {"RequestParameters": {"overwrite:header.x": "$context.requestId", "remove:header.X": "''"}},
          "remove:header.X: the header has another mapping already"),
-        ("AWS::ApiGatewayV2::Integration", {"TimeoutInMillis": None}, "property TimeoutInMillis is missing"),
-        ("AWS::ApiGatewayV2::Integration", {"IntegrationUri": "https://x"}, "expected a reference to a resource"),
-        ("AWS::ApiGatewayV2::Route", {"AuthorizationType": "AWS_IAM"}, "AuthorizationType is 'AWS_IAM'"),
-        ("AWS::ElasticLoadBalancingV2::Listener", {"Protocol": "TLS"}, "Protocol is 'TLS'"),
-        ("AWS::ElasticLoadBalancingV2::TargetGroup", {"TargetType": "alb"}, "TargetType is 'alb'"),
-        ("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Scheme": "internet-facing"}, "Scheme is 'internet-facing'"),
-        ("Custom::AWS", {"Create": "{}", "Update": "{}"}, "Create is not a lookup of one endpoint"),
-        ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"}, "VpcEndpointType is 'Gateway'"),
+        ("Integration", {"TimeoutInMillis": None}, "property TimeoutInMillis is missing"),
+        ("Integration", {"IntegrationUri": "https://x"}, "expected a reference to AWS::ElasticLoadBalancingV2::Listener"),
+        ("Integration", {"ConnectionId": {"Ref": "ApiHttpApi2997B86B"}}, "expected AWS::ApiGatewayV2::VpcLink, found AWS::Api"),
+        ("Route", {"AuthorizationType": "AWS_IAM"}, "AuthorizationType is 'AWS_IAM'"),
+        ("Route", {"AuthorizationType": "JWT"}, "property AuthorizerId is missing"),
+        ("Route", {"AuthorizerId": {"Ref": "Jwt"}}, "AuthorizerId is {'Ref': 'Jwt'}, known here: None"),
+        ("Route", {"RouteKey": "ANY /dogs"}, "RouteKey is 'ANY /dogs'"),
+        ("Route", {"RouteKey": "GET /{proxy+}"}, "RouteKey is 'GET /{proxy+}'"),
+        ("Route", {"Target": {"Ref": "ApiHttpApi2997B86B"}}, "expected integrations/ID"),
+        ("Listener", {"Protocol": "TLS"}, "Protocol is 'TLS'"),
+        ("Listener", {"DefaultActions": []}, "DefaultActions is [], expected minItems 1"),
+        ("TargetGroup", {"TargetType": "alb"}, "TargetType is 'alb'"),
+        ("TargetGroup", {"Port": 9090}, "expected one endpoint, on the port of the group"),
+        ("TargetGroup", {"Targets": []}, "expected one endpoint, on the port of the group"),
+        ("LoadBalancer", {"Scheme": "internet-facing"}, "Scheme is 'internet-facing'"),
+        ("AWS", {"Create": "{}", "Update": "{}"}, "Create is not a lookup of one endpoint"),
+        ("AWS", {"Update": "{}"}, "Create is not a lookup of one endpoint's network interfaces, which Update repeats"),
+        ("VPCEndpoint", {"VpcEndpointType": "Gateway"}, "VpcEndpointType is 'Gateway'"),
     ],
 )  # fmt: skip
 def test_fails_when_a_shape_is_unknown(
-    document: dict[str, Any], type: str, properties: dict[str, Any], message: str
+    document: dict[str, Any], kind: str, properties: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(TemplateError) as error:
-        read(change(document, type, **properties))
-    assert message in str(error.value)
+    with pytest.raises(TemplateError, match=re.escape(message)):
+        read(change(document, kind, **properties))
 
 
 @pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"])
@@ -131,11 +118,20 @@ def test_fails_when_a_service_has_no_address(document: dict[str, Any]) -> None:
         translate(read(document), {DOGS: ("127.0.0.1", 1)}, port=1, jwks="{}")
 
 
-def test_fails_when_a_log_field_or_header_has_an_unknown_source(document: dict[str, Any]) -> None:
-    stage = change(
-        document,
-        "AWS::ApiGatewayV2::Stage",
-        AccessLogSettings={"DestinationArn": "x", "Format": '{"a": "$context.tls"}'},
-    )
-    with pytest.raises(TemplateError, match=r"access log format: \$context.tls is not known here"):
-        translate(read(stage), ENDPOINTS, port=1, jwks="{}")
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("Stage", {"AccessLogSettings": {"DestinationArn": "x", "Format": '{"a": "$context.tls"}'}}),
+        ("Integration", {"RequestParameters": {"overwrite:header.x": "$context.tls"}}),
+    ],
+)
+def test_fails_when_a_log_field_or_header_has_an_unknown_source(
+    document: dict[str, Any], kind: str, properties: dict[str, Any]
+) -> None:
+    with pytest.raises(TemplateError, match=r": \$context.tls is not known here"):
+        translate(read(change(document, kind, **properties)), ADDRESSES, port=1, jwks="{}")
+
+
+def test_the_local_api_knows_every_option_of_the_registry(secured: dict[str, Any]) -> None:
+    config = str(translate(read(secured), ADDRESSES, port=1, jwks="{}"))
+    assert "/cats/[^/]+" in config and "cats.read" in config

@@ -8,32 +8,7 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from app import build
-from local.envoy import translate
-from local.http_api import read_http_api
-from local.template import Template as LocalTemplate
-from tests.conftest import DOGS, ENVIRON, TODO, synthesize
-
-FOLDER = Path(__file__).parent.parent
-CATS = "com.amazonaws.vpce.us-west-2.vpce-svc-0ca7"
-THIRD_TEAM = """
-[services.cats]
-endpoint_service = "CATS_SERVICE_NAME"
-endpoint_port = 9090
-listener_port = 8083
-health_path = "/ping"
-timeout_seconds = 20
-routes = [{ key = "GET /cats/{catId}", throttle = { rate = 5, burst = 7 }, auth = "jwt", scopes = ["cats.read"] }]
-"""
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """examples/secured.toml with a third service, and a topic for alarms."""
-    folder = tmp_path_factory.mktemp("secured")
-    registry = folder / "services.toml"
-    registry.write_text((FOLDER / "examples/secured.toml").read_text() + THIRD_TEAM)
-    topic = "arn:aws:sns:us-west-2:111111111111:alarms"
-    return synthesize(folder / "out", SERVICES=str(registry), CATS_SERVICE_NAME=CATS, ALARM_TOPIC_ARN=topic)
+from tests.conftest import CATS, ENVIRON, synthesize
 
 
 def routes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -145,9 +120,3 @@ def test_a_service_may_have_the_name_of_any_other_construct(tmp_path: Path) -> N
         services = {f"S{number}": f"{CATS}{number:02}" for number in range(1, len(half) + 1)}
         document = synthesize(tmp_path / half[0], SERVICES=str(tmp_path / "services.toml"), **services)
         Template.from_json(document).resource_count_is("AWS::EC2::VPCEndpoint", len(half))
-
-
-def test_the_local_api_knows_every_option(secured: dict[str, Any]) -> None:
-    endpoints = {name: ("127.0.0.1", port) for port, name in enumerate((DOGS, TODO, CATS), start=1)}
-    config = str(translate(read_http_api(LocalTemplate(secured)), endpoints, port=1, jwks="{}"))
-    assert "/cats/[^/]+" in config and "cats.read" in config
