@@ -1,4 +1,4 @@
-"""The public HTTP API: explicit routes, authorization, throttling, CORS and access logs.
+"""The public HTTP API: explicit routes, authorization, throttling, CORS, access logs and alarms.
 
 Level 1 constructs: only they have throttles of single routes, and a route's logical id must stay what it is.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from common.alarms import Alarms
 from common.stack import acknowledge
 from infra.registry import Registry, Route, Service
 
@@ -27,6 +29,7 @@ IDENTITY = {
     "none": {"remove:header.x-auth-subject": "''"},
     "jwt": {"overwrite:header.x-auth-subject": "$context.authorizer.claims.sub"},
 }
+PERIOD = Duration.minutes(5)
 
 
 class Api(Construct):
@@ -59,7 +62,7 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
-        self.access_log = logs.LogGroup(
+        self._access_log = logs.LogGroup(
             self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
         self._stage = self._add_stage(registry)
@@ -82,7 +85,7 @@ class Api(Construct):
                 if route.throttle and route.throttle != default
             },
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=self.access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
+                destination_arn=self._access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
             ),
         )
 
@@ -122,3 +125,43 @@ class Api(Construct):
             acknowledge(resource, "AwsSolutions-APIG4", "open, because the registry says so; throttled")
         # API Gateway refuses a stage's settings of a route that does not exist yet.
         self._stage.add_resource_dependency(resource)
+
+    def add_alarms(self, alarms: Alarms) -> None:
+        """README.md, "From alarm to cause", has the cause of each alarm and the next step.
+
+        The ids have capital letters; the alarms of the services, which have the names of the services, have none.
+        """
+        metrics = apigateway.HttpApi.from_http_api_attributes(self, "Metrics", http_api_id=self.api.ref)
+        requests = metrics.metric_count(statistic="Sum", period=PERIOD)
+        errors = metrics.metric_server_error(statistic="Sum", period=PERIOD)
+        percent = cloudwatch.MathExpression(
+            expression="100 * errors / FILL(requests, 1)",
+            using_metrics={"errors": errors, "requests": requests},
+            period=PERIOD,
+            label="5xx answers in percent",
+        )
+        # The retries of clients hide fewer.
+        alarms.add(
+            "ServerErrors", percent, at_least=1, periods=2, description="API: 1 % of the answers or more are 5xx"
+        )
+        latency = metrics.metric_latency(statistic="p99", period=PERIOD)
+        # Services answer within milliseconds. Three seconds mean that they retry their own calls.
+        alarms.add("Latency", latency, at_least=3000, periods=3, description="API: p99 latency of 3 s or more")
+        failed = self._count("IntegrationErrors", '{ $.integrationError != "-" }')
+        # A deploy or a lost instance costs one or two requests; ten in five minutes are a fault.
+        alarms.add("IntegrationErrors", failed, at_least=10, description="API: backends not reached or too slow")
+        throttled = self._count("ThrottledRequests", '{ $.status = "429" }')
+        # A client in a loop reaches this number within seconds, ordinary bursts do not.
+        alarms.add("Throttled", throttled, at_least=100, description="API: many requests over a limit")
+
+    def _count(self, name: str, pattern: str) -> cloudwatch.Metric:
+        """The matching lines of the access log: HTTP APIs have no metrics of integration errors and of 429s."""
+        matches = logs.MetricFilter(
+            self,
+            name,
+            log_group=self._access_log,
+            filter_pattern=logs.FilterPattern.literal(pattern),
+            metric_namespace=Stack.of(self).stack_name,
+            metric_name=name,
+        )
+        return matches.metric(statistic="Sum", period=PERIOD)

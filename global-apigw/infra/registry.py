@@ -101,6 +101,11 @@ class Registry(Table):
 EXPECTED = {name: key.description for table in Table.__subclasses__() for name, key in table.model_fields.items()}
 # pydantic's own name for a key of `services`.
 EXPECTED["[key]"] = "a name of up to 30 lower-case letters, digits and hyphens, and not 'constructor'"
+SENTENCES = {
+    "extra_forbidden": "{path} is not a known key",
+    "missing": "{path} is missing, expected {expected}",
+    "too_long": "{path} has {count} entries, expected {expected}",
+}
 
 
 def load_registry(path: Path) -> Registry:
@@ -128,15 +133,9 @@ def _problem(document: Any, error: ErrorDetails) -> str:
     loc, value = error["loc"], error["input"]
     path = _path([part for part in loc if part != "[key]"], document)
     expected = next((EXPECTED[part] for part in reversed(loc) if part in EXPECTED), None)
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{path} is not a known key"
-        case "missing":
-            return f"{path} is missing, expected {expected}"
-        case "too_long":
-            return f"{path} has {len(value)} entries, expected {expected}"
-        case _:
-            return f"{path} is {value!r}, expected {expected}"
+    count = len(value) if isinstance(value, list | dict) else None
+    sentence = SENTENCES.get(error["type"], "{path} is {value!r}, expected {expected}")
+    return sentence.format(path=path, value=value, count=count, expected=expected)
 
 
 def _path(loc: Sequence[str | int], value: Any) -> str:

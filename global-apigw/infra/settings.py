@@ -39,13 +39,10 @@ class GatewaySettings(Settings):
         """
         values, problems = cls.read_fields(environ)
         registry = load_registry(Path(values["services"]))
+        stand_in = STAND_IN if environ.get("STAND_INS") == "1" else ""
         ports = {service.endpoint_service: service.listener_port for service in registry.services.values()}
-        is_local = environ.get("STAND_INS") == "1"
-        variables = {
-            name: Variable(name, NAME, EXAMPLE, STAND_IN.format(port) if is_local else None)
-            for name, port in sorted(ports.items())
-            if name not in unknown
-        }
+        names = sorted(ports.keys() - {*unknown})
+        variables = {name: Variable(name, NAME, EXAMPLE, stand_in.format(ports[name]) or None) for name in names}
         service_names, wrong = read_variables(environ, variables)
         if problems or wrong:
             raise SettingsError(problems + wrong)

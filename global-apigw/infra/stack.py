@@ -9,7 +9,6 @@ from common.alarms import Alarms
 from common.network import Network
 from common.stack import BaseStack
 from infra.api import Api
-from infra.api_alarms import add_api_alarms
 from infra.endpoints import AddressLookup, ServiceEndpoint
 from infra.load_balancer import LoadBalancer
 from infra.settings import GatewaySettings
@@ -26,7 +25,7 @@ class GlobalApigwStack(BaseStack):
         load_balancer = LoadBalancer(self, "LoadBalancer", vpc=vpc)
         api = Api(self, "Api", vpc=vpc, registry=settings.registry)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
-        add_api_alarms(alarms, api)
+        api.add_alarms(alarms)
         # In order of name, so that the order of the file does not change the template.
         for name, service in sorted(settings.registry.services.items()):
             service_name, port = settings.service_names[service.endpoint_service], service.endpoint_port

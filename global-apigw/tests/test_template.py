@@ -13,6 +13,8 @@ from aws_cdk.assertions import Match, Template
 from tests.conftest import DOGS, TODO, synthesize
 
 FOLDER = Path(__file__).parent.parent
+NO_CLIENT_IP = {"Key": "preserve_client_ip.enabled", "Value": "false"}
+HEADERS = {"overwrite:header.x-request-id": "$context.requestId", "remove:header.x-auth-subject": "''"}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +48,8 @@ def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
 
 @pytest.mark.parametrize("name", [DOGS, TODO])
 def test_each_service_has_an_endpoint_in_both_subnets(template: Template, name: str) -> None:
-    template.has_resource_properties(
-        "AWS::EC2::VPCEndpoint",
-        {"ServiceName": name, "VpcEndpointType": "Interface", "SubnetIds": [Match.any_value(), Match.any_value()]},
-    )
+    expected = {"ServiceName": name, "SubnetIds": [Match.any_value(), Match.any_value()]}
+    template.has_resource_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Interface", **expected})
 
 
 def test_one_load_balancer_serves_all_because_each_costs_money(template: Template) -> None:
@@ -58,11 +58,17 @@ def test_one_load_balancer_serves_all_because_each_costs_money(template: Templat
     template.has_resource_properties("AWS::ElasticLoadBalancingV2::Listener", {"Port": 8082})
 
 
-def test_targets_do_not_see_the_client_address_which_breaks_privatelink(template: Template) -> None:
-    off = {"Key": "preserve_client_ip.enabled", "Value": "false"}
-    template.all_resources_properties(
-        "AWS::ElasticLoadBalancingV2::TargetGroup", {"TargetGroupAttributes": Match.array_with([off])}
-    )
+@pytest.mark.parametrize(
+    ("type", "properties"),
+    [
+        # PrivateLink cannot keep the addresses of clients: the targets would get no connection.
+        ("ElasticLoadBalancingV2::TargetGroup", {"TargetGroupAttributes": Match.array_with([NO_CLIENT_IP])}),
+        # No client can pretend to be somebody else.
+        ("ApiGatewayV2::Integration", {"RequestParameters": HEADERS}),
+    ],
+)
+def test_every_resource_of_a_type_has(template: Template, type: str, properties: dict[str, Any]) -> None:
+    template.all_resources_properties(f"AWS::{type}", properties)
 
 
 def test_no_security_group_admits_an_address_range(template: Template) -> None:
@@ -72,25 +78,22 @@ def test_no_security_group_admits_an_address_range(template: Template) -> None:
         assert "SourceSecurityGroupId" in rule["Properties"]
 
 
-def test_the_lookup_is_filtered_and_runs_again_when_the_interfaces_change(template: Template) -> None:
-    # Unfiltered, the answer is larger than a custom resource may return, and the create fails.
+def test_a_lookup_is_filtered_ends_within_minutes_and_runs_again_when_the_interfaces_change(template: Template) -> None:
+    # Unfiltered, the response is larger than a custom resource may return, and the create fails.
     lookups = template.find_resources("Custom::AWS").values()
     assert len(lookups) == 2
     for lookup in lookups:
+        assert lookup["Properties"]["ServiceTimeout"] == "300"
         assert lookup["Properties"]["Create"] == lookup["Properties"]["Update"]
         assert '"outputPaths":["NetworkInterfaces.0.PrivateIpAddress"' in str(lookup["Properties"]["Create"])
 
 
-def test_the_access_log_explains_a_401_and_a_5xx_within_the_quota(document: dict[str, Any]) -> None:
-    [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
+def test_the_access_log_explains_a_401_and_a_5xx_within_the_quota(template: Template) -> None:
+    [stage] = template.find_resources("AWS::ApiGatewayV2::Stage").values()
     log = stage["Properties"]["AccessLogSettings"]["Format"]
     assert len(log) <= 3 * 1024  # http-api-quotas: access log template size
     explaining = ("authorizer.error", "authorizer.claims.client_id", "integration.status", "integrationErrorMessage")
     assert {f"$context.{variable}" for variable in explaining} <= set(json.loads(log).values())
-
-
-def test_a_lookup_that_never_answers_ends_within_minutes(template: Template) -> None:
-    template.all_resources_properties("Custom::AWS", {"ServiceTimeout": "300"})
 
 
 def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -> None:
@@ -107,22 +110,9 @@ def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -
     )
 
 
-def test_no_client_can_pretend_to_be_somebody(template: Template) -> None:
-    template.all_resources_properties(
-        "AWS::ApiGatewayV2::Integration",
-        {
-            "RequestParameters": {
-                "overwrite:header.x-request-id": "$context.requestId",
-                "remove:header.x-auth-subject": "''",
-            }
-        },
-    )
-
-
-def test_the_stage_waits_for_routes_that_its_settings_name(document: dict[str, Any]) -> None:
-    routes = {name for name, body in document["Resources"].items() if body["Type"] == "AWS::ApiGatewayV2::Route"}
-    [stage] = [body for body in document["Resources"].values() if body["Type"] == "AWS::ApiGatewayV2::Stage"]
-    assert routes <= set(stage["DependsOn"])
+def test_the_stage_waits_for_routes_that_its_settings_name(template: Template) -> None:
+    [stage] = template.find_resources("AWS::ApiGatewayV2::Stage").values()
+    assert {*template.find_resources("AWS::ApiGatewayV2::Route")} <= {*stage["DependsOn"]}
 
 
 def test_what_clients_and_providers_hold_on_to_keeps_its_logical_id(template: Template) -> None:
