@@ -189,6 +189,7 @@ NO_EGRESS_RULE = {DOGS_GROUP: {"SecurityGroupEgress": None}, **dict.fromkeys(RUL
 OTHER_TEMPLATE = {DOGS_NLB: {"SecurityGroups": ["sg-0bad"]}}
 ANY_PRINCIPAL = {named(ECS, "EC2::VPCEndpointServicePermissions"): {"AllowedPrincipals": ["*"]}}
 OTHER_NAMES = {named(ECS, "Route53Resolver::FirewallDomainList"): {"Domains": ["example.com"]}}
+SOME_NAMES_BLOCKED = {named(ECS, "Route53Resolver::FirewallDomainList", "['*']"): {"Domains": "example.com"}}
 NO_DNS_FIREWALL = {named(ECS, "Route53Resolver::FirewallRuleGroupAssociation"): None}
 TRUST = {"Principal": {"AWS": "999999999999"}, "Action": "sts:AssumeRole", "Condition": {"Bool": {"a": True}}}
 OTHER_ACCOUNT = {ROLE: {"AssumeRolePolicyDocument": {"Statement": [TRUST]}}}
@@ -217,6 +218,7 @@ ROUTE_WITH_A_TOKEN = {"ApiGatewayV2::Authorizer": JWT, named(GATEWAY, "ApiGatewa
         (ECS, OTHER_TEMPLATE, (DOGS_NLB, "all", "sg-0bad of another template")),
         (ECS, ANY_PRINCIPAL, ("*", "8080", DOGS_NLB)),
         (ECS, OTHER_NAMES, (VPC, "53", "Route 53 Resolver: example.com")),
+        (ECS, SOME_NAMES_BLOCKED, (VPC, "53", "Route 53 Resolver: *")),
         (ECS, NO_DNS_FIREWALL, (VPC, "53", "Route 53 Resolver: *")),
         (ECS, OTHER_ACCOUNT, ("999999999999", ROLE, "sts:AssumeRole, Condition.Bool.a true")),
         (GATEWAY, HOST_IN_THE_GROUP_OF_THE_VPC_LINK, ("AutoScaling::AutoScalingGroup", "8081", NLB)),

@@ -54,15 +54,15 @@ class Member(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule of a security group; its peer is another group of the template, or a range that any member may be in."""
+    """A security group's rule for one member of the group; the peer is a group of the template, or a range for anybody."""
 
-    group: str
+    member: Member
     peer: str
     ports: Ports
     is_range: bool
 
-    def passes(self, owner: Member, other: Member) -> bool:
-        return self.group in owner.groups and (self.is_range or self.peer in other.groups)
+    def admits(self, other: Member) -> bool:
+        return self.is_range or self.peer in other.groups
 
 
 def find(told: Any, *keys: str) -> list[str]:
@@ -107,9 +107,15 @@ class Network:
                 # AWS ignores the ports of a rule for every protocol.
                 ports = ALL if ports.protocol == "-1" else ports
                 peers = find([inner for key, inner in rule.items() if key not in NO_PEER])
-                yield from (Rule(group, peer, ports, peer not in groups) for peer in peers if peer != NOWHERE)
+                for member, peer in product(self._members_of(group), peers):
+                    if peer != NOWHERE:
+                        yield Rule(member, peer, ports, peer not in groups)
         # AWS lets a group without any egress rule send everything everywhere.
-        yield from (Rule(group, "0.0.0.0/0", ALL, True) for group in silent if direction == "Egress")
+        for group in silent if direction == "Egress" else ():
+            yield from (Rule(member, "0.0.0.0/0", ALL, True) for member in self._members_of(group))
+
+    def _members_of(self, group: str) -> list[Member]:
+        return [member for member in self.members if group in member.groups]
 
     def flows(self) -> Iterator[Row]:
         """From, port, to."""
@@ -122,23 +128,19 @@ class Network:
     def _inside(self) -> Iterator[Row]:
         for sent, taken in product(self.egress, self.ingress):
             ports = sent.ports.meet(taken.ports)
-            for sender, receiver in product(self.members, repeat=2):
-                if ports and sent.passes(sender, receiver) and taken.passes(receiver, sender):
-                    yield sender.name, str(ports), receiver.name
+            if ports and sent.admits(taken.member) and taken.admits(sent.member):
+                yield sent.member.name, str(ports), taken.member.name
 
     def _outside(self) -> Iterator[Row]:
         """Ranges that may enter, egress through gateway endpoints, and members of other templates' groups and subnets."""
+        yield from ((rule.peer, str(rule.ports), rule.member.name) for rule in self.ingress if rule.is_range)
+        associations = self.of_type("AWS::EC2::SubnetRouteTableAssociation")
+        for rule in [rule for rule in self.egress if rule.is_range]:
+            own = [each for each in associations if {*find(each, "SubnetId")} & {*rule.member.subnets}]
+            for gateway in self.of_type(ENDPOINT):
+                if {*find(own, "RouteTableId")} & {*find(gateway, "RouteTableIds")}:
+                    yield rule.member.name, str(rule.ports), _label(gateway)
         for member in self.members:
-            associations = self.of_type("AWS::EC2::SubnetRouteTableAssociation")
-            own = [each for each in associations if {*find(each, "SubnetId")} & {*member.subnets}]
-            tables = {*find(own, "RouteTableId")}
-            gateways = [end for end in self.of_type(ENDPOINT) if tables & {*find(end, "RouteTableIds")}]
-            for rule in self.ingress:
-                if rule.is_range and rule.group in member.groups:
-                    yield rule.peer, str(rule.ports), member.name
-            for rule, gateway in product(self.egress, gateways):
-                if rule.is_range and rule.group in member.groups:
-                    yield member.name, str(rule.ports), _label(gateway)
             for name in {*member.groups, *member.subnets} - self.resources.keys():
                 yield member.name, "all", f"{name} of another template"
 

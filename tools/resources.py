@@ -24,9 +24,8 @@ class Resource(NamedTuple):
     told: Any
 
     @property
-    def properties(self) -> dict[str, Any]:
-        properties: dict[str, Any] = self.told.get("Properties", {})
-        return properties
+    def properties(self) -> Any:
+        return self.told.get("Properties", {})
 
 
 def paths(type: str, column: str) -> list[str]:
