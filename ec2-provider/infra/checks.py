@@ -59,17 +59,15 @@ def _check_adopted(session: boto3.Session, settings: Settings, name: str) -> Non
         )
     backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    is_protected = table.get("DeletionProtectionEnabled")
     pages = dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=table["TableArn"])
-    is_tagged = TAGS.items() <= {(tag["Key"], tag["Value"]) for tag in pages.search("Tags[]")}
+    found = {(tag["Key"], tag["Value"]) for tag in pages.search("Tags[]")}
     tags = " ".join(f"Key={key},Value={value}" for key, value in TAGS.items())
-    of_table, recovers = f"{where} --table-name {name}", "PointInTimeRecoveryEnabled=true"
+    recover = "update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
     repairs = [
-        (
-            recovery == "ENABLED",
-            f"update-continuous-backups {of_table} --point-in-time-recovery-specification {recovers}",
-        ),
-        (table.get("DeletionProtectionEnabled"), f"update-table {of_table} --deletion-protection-enabled"),
-        (is_tagged, f"tag-resource {where} --resource-arn {table['TableArn']} --tags {tags}"),
+        (recovery == "ENABLED", f"{recover} {where} --table-name {name}"),
+        (is_protected, f"update-table {where} --table-name {name} --deletion-protection-enabled"),
+        (TAGS.items() <= found, f"tag-resource {where} --resource-arn {table['TableArn']} --tags {tags}"),
     ]
     if missing := [f"\n  aws dynamodb {command}" for is_done, command in repairs if not is_done]:
         raise CheckError(

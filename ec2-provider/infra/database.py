@@ -25,14 +25,8 @@ class Database(Construct):
 
     def __init__(self, scope: Construct, id: str, *, adopted: Sequence[str], ephemeral: bool) -> None:
         super().__init__(scope, id)
-        self.tables: list[dynamodb.ITable] = [
-            *(dynamodb.Table.from_table_name(self, name, name) for name in adopted),
-            self._own(ephemeral),
-        ]
-
-    def _own(self, ephemeral: bool) -> dynamodb.Table:
         recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
-        table = dynamodb.Table(
+        own = dynamodb.Table(
             self,
             "Table",
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
@@ -43,8 +37,8 @@ class Database(Construct):
             removal_policy=RemovalPolicy.DESTROY if ephemeral else RemovalPolicy.RETAIN,
         )
         if ephemeral:
-            Annotations.of(table).add_warning("EPHEMERAL=1: destroying the stack will delete this table and all todos")
-        return table
+            Annotations.of(own).add_warning("EPHEMERAL=1: destroying the stack will delete this table and all todos")
+        self.tables = [*(dynamodb.Table.from_table_name(self, name, name) for name in adopted), own]
 
 
 def add_table_alarms(alarms: Alarms, table: dynamodb.ITable) -> None:

@@ -31,14 +31,26 @@ SSM_ACTIONS = [
 ]
 
 
+def allow(actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=[*actions], resources=[*resources])
+
+
 def table_policy(tables: Sequence[ITable]) -> iam.PolicyStatement:
     """The service's calls to its table, and nothing else."""
-    return iam.PolicyStatement(actions=ACTIONS, resources=[table.table_arn for table in tables])
+    return allow(ACTIONS, *(table.table_arn for table in tables))
 
 
-def bundle_policy(bundle: Asset, *, key: str) -> iam.PolicyStatement:
-    """`key` is the one object that an instance reads, or `*` where the policy must not change with the bundle."""
-    return iam.PolicyStatement(actions=["s3:GetObject"], resources=[bundle.bucket.arn_for_objects(key)])
+def boot_policies(bundle: Asset) -> list[iam.PolicyStatement]:
+    """A boot's calls to S3: for Amazon's package repositories, the creation signal, and the bundle.
+
+    A changed endpoint policy takes minutes to act, so this one does not change with the bundle. The role names the object.
+    """
+    region = Stack.of(bundle).region
+    return [
+        allow(["s3:GetObject"], f"arn:aws:s3:::al2023-repos-{region}-de612dc2/*"),
+        allow(["s3:PutObject"], f"arn:aws:s3:::cloudformation-waitcondition-{region}/*"),
+        allow(["s3:GetObject"], bundle.bucket.arn_for_objects("*")),
+    ]
 
 
 class Fleet(Construct):
@@ -58,7 +70,7 @@ class Fleet(Construct):
         network.allow_from(self.security_group)
         self._role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         self._role.add_to_policy(table_policy(tables))
-        self._role.add_to_policy(bundle_policy(bundle, key=bundle.s3_object_key))
+        self._role.add_to_policy(allow(["s3:GetObject"], bundle.bucket.arn_for_objects(bundle.s3_object_key)))
         log_group = self._log_group() if ship_logs else ""
         # Never edit a wait condition: the first creation uses it up. Give a new one a new id.
         handle = CfnWaitConditionHandle(self, "FirstBootHandle")
@@ -79,12 +91,12 @@ class Fleet(Construct):
             self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
         actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        self._role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[group.log_group_arn]))
+        self._role.add_to_policy(allow(actions, group.log_group_arn))
         return str(group.log_group_name)
 
     def allow_session_manager(self) -> None:
         """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail logs each session."""
-        self._role.add_to_policy(iam.PolicyStatement(actions=SSM_ACTIONS, resources=["*"]))
+        self._role.add_to_policy(allow(SSM_ACTIONS, "*"))
         reason = "the agent's actions name the instance by its credentials and have no resource-level permission"
         acknowledge(self._role, "AwsSolutions-IAM5[Resource::*]", reason)
 
@@ -119,7 +131,7 @@ class Fleet(Construct):
             health_checks=autoscaling.HealthChecks.with_additional_checks(
                 additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
             ),
-            # For so long an instance's CPU does not count for scaling.
+            # Scaling ignores an instance's CPU for so long after its launch.
             default_instance_warmup=BOOT,
             # Health checks stop a bad refresh: old instances stay until their replacements have passed them. When none
             # passes for an hour, the refresh fails and CloudFormation rolls back, by a refresh of its own. No alarm stops
@@ -128,7 +140,7 @@ class Fleet(Construct):
                 strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
                 min_healthy_percentage=100,
                 max_healthy_percentage=200,
-                instance_warmup=GRACE,  # shorter, it would end before a failed boot is noticed
+                instance_warmup=GRACE,  # a shorter refresh would end before a failed boot is noticed
             ),
         )
         group.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)

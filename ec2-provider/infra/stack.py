@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from aws_cdk import CfnOutput
-from aws_cdk import aws_iam as iam
 from aws_cdk.aws_elasticloadbalancingv2 import TargetType
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
@@ -16,7 +15,7 @@ from common.network import Network
 from common.settings import SettingsError
 from common.stack import BaseStack
 from infra.database import Database, add_table_alarms
-from infra.fleet import SSM_ENDPOINTS, Fleet, bundle_policy, table_policy
+from infra.fleet import SSM_ENDPOINTS, Fleet, boot_policies, table_policy
 from infra.settings import TAGS, Ec2Settings
 
 
@@ -35,11 +34,7 @@ class Ec2ProviderStack(BaseStack):
             zone_ids=settings.zone_ids,
             # Each costs money: see README.md, "Look inside an instance".
             interfaces=[*(["logs"] if settings.instance_logs else []), *(SSM_ENDPOINTS if settings.ssm else [])],
-            gateways={
-                # A changed policy takes minutes to act, so it must not change with the bundle; the role names the object.
-                "s3": [*self._boot_policies(), bundle_policy(bundle, key="*")],
-                "dynamodb": [table_policy(tables)],
-            },
+            gateways={"s3": boot_policies(bundle), "dynamodb": [table_policy(tables)]},
         )
         endpoint_service = EndpointService(
             self,
@@ -61,12 +56,3 @@ class Ec2ProviderStack(BaseStack):
         CfnOutput(self, "ec2vpceendpointservicename", value=endpoint_service.name)
         CfnOutput(self, "tablename", value=tables[0].table_name)
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)
-
-    def _boot_policies(self) -> list[iam.PolicyStatement]:
-        """The rights in S3 that a boot needs besides the bundle: Amazon's package repositories and the creation signal."""
-        repositories = f"arn:aws:s3:::al2023-repos-{self.region}-de612dc2/*"
-        signal = f"arn:aws:s3:::cloudformation-waitcondition-{self.region}/*"
-        return [
-            iam.PolicyStatement(actions=["s3:GetObject"], resources=[repositories]),
-            iam.PolicyStatement(actions=["s3:PutObject"], resources=[signal]),
-        ]

@@ -1,4 +1,4 @@
-"""Clients that send a body nobody reads, or send slowly, under the real gunicorn: no other client may notice."""
+"""Clients that send a body that stays unread, or send slowly, under the real gunicorn: no other client may notice."""
 
 import re
 import resource
@@ -28,7 +28,7 @@ REFUSED = [
     ("POST", "/nowhere", 404),
     ("POST", "/todo", 413),
 ]
-# What has come of a request when its client becomes slow; all that follows is a byte now and then.
+# The part of a request that arrives before its client becomes slow and sends only a byte now and then.
 HEAD = b"POST /todo HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
 BEGUN = (HEAD, HEAD + b"Content-Length: 60000\r\n\r\n{", HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n{")
 

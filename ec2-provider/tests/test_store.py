@@ -1,4 +1,4 @@
-"""What is stored when ids repeat, answers get lost, or DynamoDB does not answer at all."""
+"""The stored todos when ids repeat, answers get lost, or DynamoDB does not answer."""
 
 import socket
 import time
@@ -20,7 +20,7 @@ from todo.settings import MAX_CONCURRENT_CALLS, MAX_CONCURRENT_REQUESTS
 
 
 def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
-    """Makes the generator give these, the last one for ever."""
+    """The generator gives these ids, and then repeats the last one."""
     given = chain(values, repeat(values[-1]))
     monkeypatch.setattr(store, "new_id", lambda: next(given))
 
@@ -80,7 +80,7 @@ def test_concurrent_creates_are_all_stored(app: Flask, table: Any) -> None:
 
 @pytest.fixture
 def silent_dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Takes connections and never says a word."""
+    """Accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
         yield

@@ -1,4 +1,4 @@
-"""The table that instances serve: one that is adopted, one that is changed for another, one that a failed creation left."""
+"""The table that instances serve: an adopted table, a change to another one, and one that a failed creation left."""
 
 import json
 from collections.abc import Iterator
@@ -24,11 +24,7 @@ def table_arn(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("table_name", "tables"),
-    [
-        ("", OWN_TABLE),
-        ("todo-b", [table_arn("todo-b"), OWN_TABLE]),
-        ("todo-b,todo-a", [table_arn("todo-b"), table_arn("todo-a"), OWN_TABLE]),
-    ],
+    [("", OWN_TABLE), ("todo-b,todo-a", [table_arn("todo-b"), table_arn("todo-a"), OWN_TABLE])],
 )
 def test_instances_may_use_their_table_until_others_have_replaced_them(
     tmp_path: Path, table_name: str, tables: Any
@@ -57,37 +53,27 @@ def session() -> Iterator[boto3.Session]:
         yield boto3.Session(region_name="us-west-2")
 
 
+def properties(key: str) -> dict[str, Any]:
+    return {
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+
+
 def create_table(session: boto3.Session, name: str, *, key: str = "id", kept: bool = True) -> None:
     """`kept` as the stack keeps its own; a restore brings none of it back."""
-    dynamodb = session.client("dynamodb")
-    table = dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-        DeletionProtectionEnabled=kept,
-        Tags=[{"Key": key, "Value": value} for key, value in TAGS.items() if kept],
-    )["TableDescription"]
-    dynamodb.update_continuous_backups(
-        TableName=table["TableName"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": kept}
-    )
+    dynamodb: Any = session.client("dynamodb")
+    tags = [{"Key": key, "Value": value} for key, value in TAGS.items() if kept]
+    dynamodb.create_table(TableName=name, DeletionProtectionEnabled=kept, Tags=tags, **properties(key))
+    recovery = {"PointInTimeRecoveryEnabled": kept}
+    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
 
 
 def deploy(session: boto3.Session, *, serves: str | None = None) -> str:
     """A stack with its own table, which it serves unless it `serves` another; gives the name of its own."""
-    template = {
-        "Resources": {
-            "T": {
-                "Type": "AWS::DynamoDB::Table",
-                "Properties": {
-                    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-                    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-                    "BillingMode": "PAY_PER_REQUEST",
-                },
-            }
-        },
-        "Outputs": {"tablename": {"Value": serves or {"Ref": "T"}}},
-    }
+    resources = {"T": {"Type": "AWS::DynamoDB::Table", "Properties": properties("id")}}
+    template = {"Resources": resources, "Outputs": {"tablename": {"Value": serves or {"Ref": "T"}}}}
     cloudformation = session.client("cloudformation")
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(template))
     [table] = cloudformation.list_stack_resources(StackName=STACK)["StackResourceSummaries"]
@@ -99,9 +85,8 @@ def check(session: boto3.Session, table_name: str) -> None:
 
 
 def test_fails_when_the_table_to_adopt_is_not_there(session: boto3.Session) -> None:
-    with pytest.raises(
-        CheckError, match=r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
-    ):
+    message = r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
+    with pytest.raises(CheckError, match=message):
         check(session, "todo-b")
 
 
@@ -117,8 +102,8 @@ def test_fails_when_a_restored_table_is_not_kept_like_the_stack_s_own(session: b
         check(session, "todo-b")
     # They are pasted at night: each must be whole.
     assert str(error.value).splitlines()[1:] == [
-        "  aws dynamodb update-continuous-backups --region us-west-2 --table-name todo-b "
-        "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+        "  aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true "
+        "--region us-west-2 --table-name todo-b",
         "  aws dynamodb update-table --region us-west-2 --table-name todo-b --deletion-protection-enabled",
         "  aws dynamodb tag-resource --region us-west-2 --resource-arn arn:aws:dynamodb:us-west-2:123456789012:table/todo-b "
         "--tags Key=owner,Value=todo-team Key=service,Value=todo Key=cost-center,Value=todo",

@@ -1,4 +1,4 @@
-"""The todo service under its real gunicorn: what only the server can do or spoil. DynamoDB is not needed."""
+"""The todo service under the real gunicorn, without DynamoDB: the behaviour that depends on the server."""
 
 import json
 import socket
