@@ -3,8 +3,6 @@
 Two members reach each other if the rules of both allow it; whether a program uses the connection does not matter.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from itertools import product
@@ -34,7 +32,7 @@ class Ports(NamedTuple):
         ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
         return {"tcp": ports, "-1": "all"}.get(self.protocol, f"{self.protocol} {ports}")
 
-    def meet(self, other: Ports) -> Ports | None:
+    def meet(self, other: "Ports") -> "Ports | None":
         """The traffic that passes both."""
         protocol = other.protocol if self.protocol == "-1" else self.protocol
         first, last = max(self.first, other.first), min(self.last, other.last)

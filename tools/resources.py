@@ -1,7 +1,5 @@
 """The properties of a template's resources: tools/resources.toml says which are told, which are harmless; others are refused."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -2,8 +2,6 @@
 resolver that answers for names of AWS alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import cast
 

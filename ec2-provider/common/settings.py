@@ -1,7 +1,5 @@
 """Settings: the environment, given as a mapping, as one typed object. Only app.py and preflight.py read os.environ."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping

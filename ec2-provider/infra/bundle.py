@@ -3,8 +3,6 @@
 `python -m infra.bundle --out FILE`; the same input gives the same bytes, so that only a change replaces the instances.
 """
 
-from __future__ import annotations
-
 import argparse
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """The checks of ec2-provider before a deploy: the table that the instances serve, and the quota for new instances."""
 
-from __future__ import annotations
-
 import re
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """The DynamoDB table of the todos, which stays when the stack is deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aws_cdk import Annotations, Duration, RemovalPolicy

@@ -1,7 +1,5 @@
 """The todo service's instances: an Auto Scaling group of two on ARM that boots from a bundle, without the internet."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

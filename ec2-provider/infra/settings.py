@@ -1,7 +1,5 @@
 """The settings of ec2-provider."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from common.settings import PRINCIPAL, Settings, switch, variable

@@ -1,7 +1,5 @@
 """The ec2-provider stack: wires network, database, fleet and endpoint service."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import CfnOutput

@@ -3,8 +3,6 @@
 `python -m local.dynamodb --template FILE --port N`; its data is gone when it ends.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

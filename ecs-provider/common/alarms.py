@@ -1,7 +1,5 @@
 """CloudWatch alarms, to one SNS topic when there is one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_cdk import Duration

@@ -1,7 +1,5 @@
 """Deleting a provider breaks every API that connects to it, so `destroy` stops while an endpoint is connected."""
 
-from __future__ import annotations
-
 import boto3
 
 from common.checks import CheckError, stack_resources

@@ -1,7 +1,5 @@
 """The provider's entrance: an internal NLB and the VPC endpoint service in front of it, to which the gateway's account connects."""
 
-from __future__ import annotations
-
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam

@@ -1,7 +1,5 @@
 """An internal NLB and its target groups, the same in front of a provider and of the gateway's endpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 `python -m infra.image` prints it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

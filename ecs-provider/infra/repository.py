@@ -3,8 +3,6 @@
 The first push creates the repository, not the stack: it outlives the stack, so that a task always finds its image.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 from pathlib import Path

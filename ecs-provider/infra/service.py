@@ -1,7 +1,5 @@
 """The dog-names service: two Fargate tasks on ARM that run one container each."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack

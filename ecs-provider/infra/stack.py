@@ -1,7 +1,5 @@
 """The ecs-provider stack: wires network, service and endpoint service."""
 
-from __future__ import annotations
-
 from aws_cdk import CfnOutput
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam

@@ -1,7 +1,5 @@
 """The CDK app of a folder: environment → settings → stack, without a call to anybody."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Mapping

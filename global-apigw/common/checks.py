@@ -1,7 +1,5 @@
 """Checks before CloudFormation starts. A check raises CheckError with the actual value, the expected one and the next step."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What the stacks of all folders have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from aws_cdk import Acknowledgment, Environment, Stack, Validations

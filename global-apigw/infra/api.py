@@ -3,8 +3,6 @@
 Level 1 constructs: only they have throttles of single routes, and a route's logical id must stay what it is.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

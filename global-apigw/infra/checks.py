@@ -1,7 +1,5 @@
 """The gateway's own checks before a deploy: can it connect to the endpoint services, and can AWS read the JWT issuer?"""
 
-from __future__ import annotations
-
 import json
 import ssl
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The interface VPC endpoint of a service's endpoint service, and the addresses that the endpoint gets."""
 
-from __future__ import annotations
-
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam

@@ -1,7 +1,5 @@
 """The internal NLB of the gateway's account: a listener per service, in front of that service's endpoint."""
 
-from __future__ import annotations
-
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_elasticloadbalancingv2_targets as targets

@@ -1,7 +1,5 @@
 """The registry: services.toml, read and validated into frozen objects. Run as a module, it prints the JSON Schema."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -3,8 +3,6 @@
 `python -m infra.settings REGISTRY` prints where a local run finds the services whose names are not set.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The global-apigw stack: wires network, endpoints, load balancer and API, one service of the registry at a time."""
 
-from __future__ import annotations
-
 from aws_cdk import CfnOutput
 from constructs import Construct
 

@@ -1,7 +1,5 @@
 """Serves the synthesized API on loopback: python -m local --help."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

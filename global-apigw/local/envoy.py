@@ -1,7 +1,5 @@
 """Fills the parts of Envoy's configuration in envoy.yaml with the routes, services, limits and tokens of an HTTP API."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 Each route is followed: route → integration → listener → target group → address lookup → VPC endpoint → service name.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

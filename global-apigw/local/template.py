@@ -1,12 +1,10 @@
 """Reads CloudFormation templates, for the local API and for tools/ at the root."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 
 class TemplateError(Exception):
@@ -36,7 +34,7 @@ class Template:
         }
 
     @classmethod
-    def load(cls, path: Path | str) -> Template:
+    def load(cls, path: Path | str) -> Self:
         return cls(json.loads(Path(path).read_text()))
 
     def __iter__(self) -> Iterator[Resource]:

@@ -4,8 +4,6 @@
 prints a token with the template's issuer and audience, valid for an hour.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -3,8 +3,6 @@
 A row's evidence is "documented" (on the AWS page it names), "observed" (reported by others) or "assumed".
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Who calls: an access key carries its account, and AWS lets a role be assumed only by whom it trusts."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -4,8 +4,6 @@ A binding makes its resource by the API call that AWS makes for the type, sent t
 arguments, and every client sees the resource. bindings.toml has the calls, and this file the exceptions.
 """
 
-from __future__ import annotations
-
 import json
 import tomllib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """CloudFormation's own ways, where moto goes others: types, change sets, rollback, deletion."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any

@@ -4,8 +4,6 @@ An image manifest put by the API is what `docker push` leaves behind as far as E
 one, a registry is that of the account whose password came with the login, whatever credentials are around.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The rehearsal's environment: the server and its record of calls, the people with their shells, the copies of the repo."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """PrivateLink between accounts, which moto lacks: who may connect to what, in which zones, where."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Service Quotas of EC2, which moto lacks: an account starts with what AWS gives to a new one."""
 
-from __future__ import annotations
-
 import json
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES

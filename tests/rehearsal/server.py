@@ -3,8 +3,6 @@
 `python -m tests.rehearsal.server PORT RECORD`: RECORD gets a JSON line a call: account, service, action.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os
