@@ -91,7 +91,7 @@ class Registry(Table):
 
     @property
     def routes(self) -> list[Route]:
-        """The routes of all services, in order of their keys: the order of the file must not change the template."""
+        """The routes of all services, in order of their keys."""
         routes = [route for service in self.services.values() for route in service.routes]
         return sorted(routes, key=lambda route: route.key)
 
@@ -118,9 +118,7 @@ def load_registry(path: Path) -> Registry:
     try:
         registry = Registry.model_validate(document)
     except ValidationError as errors:
-        # pydantic counts only the right items, so that it also calls a list of wrong items too short.
-        found = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
-        problems = [_problem(document, error) for error in found] + problems
+        problems = [_problem(document, error) for error in errors.errors()] + problems
     if problems:
         raise SettingsError([f"{path} has mistakes", *problems])
     return registry
