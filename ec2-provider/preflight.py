@@ -6,15 +6,12 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 import os
 import sys
 
-from common.checks import Check, check_bootstrap, check_zones, main
-from common.connections import check_connections
+from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.checks import check_quota, check_table, report_left_table
 from infra.settings import STACK, Ec2Settings
 
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
-    "bootstrap": [],
-    "diff": [],
     "deploy": [check_zones, check_table, check_quota, check_bootstrap],
     # After a deploy that failed.
     "failed": [report_left_table],

@@ -6,16 +6,12 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 import os
 import sys
 
-from common.checks import Check, check_bootstrap, check_zones, main
-from common.connections import check_connections
+from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.repository import check_image
 from infra.settings import STACK, EcsSettings
 
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
-    "bootstrap": [],
-    "diff": [],
-    "push": [],
     # cdk.json runs it before each synth of the CDK CLI.
     "build": [check_image],
     "deploy": [check_zones, check_bootstrap],

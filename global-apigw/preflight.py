@@ -1,6 +1,6 @@
-"""`python preflight.py VERB APPROVAL [VARIABLE…]` refuses a deploy that would fail later, in one sentence, before anything changes.
+"""`python preflight.py VERB APPROVAL [VARIABLE…]` runs the checks before a verb. The first that fails ends make, before the first change.
 
-Besides app.py, only this file reads os.environ. It does not import the CDK, whose import takes seconds.
+Only app.py and this module read os.environ. It does not import the CDK, so it answers at once.
 """
 
 import os
@@ -10,9 +10,8 @@ from common.checks import Check, check_bootstrap, check_zones, main
 from infra.checks import check_issuer, check_region, check_services
 from infra.settings import STACK, GatewaySettings
 
-# The checks before each verb, in order.
-DEPLOY: list[Check] = [check_zones, check_region, check_services, check_issuer, check_bootstrap]
-CHECKS: dict[str, list[Check]] = {"bootstrap": [], "diff": [], "deploy": DEPLOY, "failed": [], "destroy": []}
+# The checks before a verb, in order.
+CHECKS: dict[str, list[Check]] = {"deploy": [check_zones, check_region, check_services, check_issuer, check_bootstrap]}
 
 if __name__ == "__main__":
     main(sys.argv[1:], os.environ, STACK, GatewaySettings.read, CHECKS)

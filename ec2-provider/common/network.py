@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53resolver as resolver
 from constructs import Construct
 
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group
 
 Rule = resolver.CfnFirewallRuleGroup.FirewallRuleProperty
 
@@ -78,9 +78,7 @@ class Network(Construct):
         )
 
     def _interface(self, name: str) -> ec2.InterfaceVpcEndpoint:
-        group = ec2.SecurityGroup(
-            self, f"{name}.sg", vpc=self.vpc, allow_all_outbound=False, description=f"endpoint of {name}"
-        )
+        group = closed_security_group(self, self.vpc, f"endpoint of {name}", f"{name}.sg")
         endpoint = self.vpc.add_interface_endpoint(
             name,
             service=ec2.InterfaceVpcEndpointAwsService(name),

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk.aws_dynamodb import ITable
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from common.network import Network
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group, log_group
 from infra.database import ACTIONS
 
+LOG_ACTIONS = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
 # A boot takes three minutes, fifteen and a half at worst; an instance that has not answered /healthz by then is replaced.
@@ -62,35 +62,26 @@ class Fleet(Construct):
         self, scope: Construct, id: str, *, network: Network, tables: Sequence[ITable], bundle: Asset, ship_logs: bool
     ) -> None:
         super().__init__(scope, id)
-        self.security_group = ec2.SecurityGroup(
-            self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="todo instances"
-        )
+        self.security_group = closed_security_group(self, network.vpc, "todo instances")
         network.allow_from(self.security_group)
         self._role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         self._role.add_to_policy(table_policy(tables))
         self._role.add_to_policy(allow(["s3:GetObject"], bundle.bucket.arn_for_objects(bundle.s3_object_key)))
-        log_group = self._log_group() if ship_logs else ""
+        logs = log_group(self) if ship_logs else None
+        if logs:
+            self._role.add_to_policy(allow(LOG_ACTIONS, logs.log_group_arn))
         # Never edit a wait condition: the first creation uses it up. Give a new one a new id.
         handle = CfnWaitConditionHandle(self, "FirstBootHandle")
         exports = (
             f"export AWS_REGION='{Stack.of(self).region}' TABLE_NAME='{tables[0].table_name}'\n"
             f"export BUNDLE_URI='{bundle.s3_object_url}' SIGNAL_URL='{handle.ref}'\n"
-        ) + (f"export LOG_GROUP='{log_group}'\n" if log_group else "")
+        ) + (f"export LOG_GROUP='{logs.log_group_name}'\n" if logs else "")
         user_data = ec2.UserData.custom(f"#!/bin/bash\n{exports}{BOOT_SCRIPT.read_text()}")
         self.group = self._group(network, self._launch_template(user_data))
         # Without it, a first instance may boot before its route or its right to S3 exists.
         self.group.node.add_dependency(network, self.security_group, self._role)
         booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="2100")
         booted.node.add_dependency(self.group)
-
-    def _log_group(self) -> str:
-        """The name of the log group that the instances may write to."""
-        group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
-        actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        self._role.add_to_policy(allow(actions, group.log_group_arn))
-        return str(group.log_group_name)
 
     def allow_session_manager(self) -> None:
         """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail logs each session."""

@@ -47,10 +47,7 @@ class Ec2ProviderStack(BaseStack):
         fleet = Fleet(self, "Fleet", network=network, tables=tables, bundle=bundle, ship_logs=settings.instance_logs)
         if settings.ssm:
             fleet.allow_session_manager()
-        endpoint_service.allow_to(fleet.security_group)
-        fleet.group.attach_to_network_target_group(endpoint_service.target_group)
-        # Health checks must be able to pass from the first moment.
-        fleet.group.node.add_dependency(endpoint_service)
+        endpoint_service.attach(fleet.group, fleet.security_group)
         CfnOutput(self, "ec2vpceendpointservicename", value=endpoint_service.name)
         CfnOutput(self, "tablename", value=tables[0].table_name)
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)

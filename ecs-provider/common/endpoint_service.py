@@ -1,5 +1,7 @@
 """The provider's entrance: an internal NLB and the VPC endpoint service in front of it, to which the gateway's account connects."""
 
+from typing import Any
+
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
@@ -44,6 +46,9 @@ class EndpointService(Construct):
         )
         self.name = service.vpc_endpoint_service_name
 
-    def allow_to(self, targets: ec2.IConnectable) -> None:
-        """Let the load balancer reach the service's port on `targets`, and nothing else."""
-        self.load_balancer.connections.allow_to(targets, ec2.Port.tcp(PORT), "service")
+    def attach(self, compute: Any, security_group: ec2.ISecurityGroup) -> None:
+        """Send requests to the port of `compute`, an ECS service or Auto Scaling group in the security group."""
+        self.load_balancer.connections.allow_to(security_group, ec2.Port.tcp(PORT), "service")
+        compute.attach_to_network_target_group(self.target_group)
+        # Health checks must be able to pass from the first moment.
+        compute.node.add_dependency(self)

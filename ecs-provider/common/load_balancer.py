@@ -8,14 +8,14 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group
 
 
 def internal_load_balancer(
     scope: Construct, *, vpc: ec2.IVpc, description: str, **more: Any
 ) -> elbv2.NetworkLoadBalancer:
     """In the isolated subnets, with a security group that admits nobody; `description` is the group's."""
-    group = ec2.SecurityGroup(scope, "Sg", vpc=vpc, allow_all_outbound=False, description=description)
+    group = closed_security_group(scope, vpc, description)
     load_balancer = elbv2.NetworkLoadBalancer(
         scope, "Nlb", vpc=vpc, internet_facing=False, cross_zone_enabled=True, security_groups=[group], **more
     )

@@ -2,17 +2,15 @@
 
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from common.endpoint_service import PORT
 from common.network import Network
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group, log_group
 from infra.repository import NAME
 
 TASKS = 2
@@ -23,9 +21,7 @@ class DogNames(Construct):
 
     def __init__(self, scope: Construct, id: str, *, network: Network, image_tag: str) -> None:
         super().__init__(scope, id)
-        self.security_group = ec2.SecurityGroup(
-            self, "Sg", vpc=network.vpc, allow_all_outbound=False, description="dog-names tasks"
-        )
+        self.security_group = closed_security_group(self, network.vpc, "dog-names tasks")
         network.allow_from(self.security_group)
         cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc)
         reason = "Container Insights is paid; the NLB's HealthyHostCount shows running tasks"
@@ -54,9 +50,6 @@ class DogNames(Construct):
         repository = ecr.Repository.from_repository_name(self, "Repository", NAME)
         linux = ecs.LinuxParameters(self, "Linux")
         linux.drop_capabilities(ecs.Capability.ALL)
-        log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
         arm = ecs.RuntimePlatform(
             cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
         )
@@ -70,7 +63,7 @@ class DogNames(Construct):
             linux_parameters=linux,
             # Fargate's maximum; longer than the drain (100 s) plus the longest request (8 s).
             stop_timeout=Duration.seconds(120),
-            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=log_group),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=log_group(self)),
         )
         _trust_own_account(task)
         reason = "ecr:GetAuthorizationToken has no resource-level permission; the rest names its ARN"

@@ -36,10 +36,7 @@ class EcsProviderStack(BaseStack):
             target_type=elbv2.TargetType.IP,
             allowed_principal=settings.allowed_principal,
         )
-        endpoint_service.allow_to(dog_names.security_group)
-        dog_names.service.attach_to_network_target_group(endpoint_service.target_group)
-        # Health checks must be able to pass from the first moment.
-        dog_names.service.node.add_dependency(endpoint_service)
+        endpoint_service.attach(dog_names.service, dog_names.security_group)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         alarms.healthy_targets("dog-names", endpoint_service.target_group)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)

@@ -17,6 +17,7 @@ class CheckError(Exception):
         return f"error: {super().__str__()}"
 
 
+CONNECTED = ("available", "pending", "pendingAcceptance")
 # A folder's own settings are of its own class.
 Check = Callable[[boto3.Session, Any], None]
 
@@ -39,7 +40,7 @@ def main(
         check_terminal(verb, approval)
         # The CDK CLI builds before each synth and checks the credentials itself.
         session = boto3.Session() if verb == "build" else open_session(settings)
-        for check in checks["deploy" if verb == "preflight" else verb]:
+        for check in checks.get("deploy" if verb == "preflight" else verb, ()):
             check(session, settings)
     except (SettingsError, CheckError) as problems:
         print(problems, file=sys.stderr)
@@ -111,6 +112,23 @@ def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
         ) from None
     except ClientError as error:
         print_unknown("the version of the bootstrap stack", error)
+
+
+def check_connections(session: boto3.Session, settings: Settings) -> None:
+    """No endpoint may be connected to a provider's endpoint service: deleting the service breaks the API that connects to it."""
+    ec2 = session.client("ec2", region_name=settings.region)
+    for service in stack_resources(session, settings, "AWS::EC2::VPCEndpointService"):
+        answer = ec2.describe_vpc_endpoint_connections(Filters=[{"Name": "service-id", "Values": [service]}])
+        connected = [each for each in answer["VpcEndpointConnections"] if each["VpcEndpointState"] in CONNECTED]
+        if connected:
+            lines = [
+                f"{e['VpcEndpointId']} of account {e['VpcEndpointOwner']}: {e['VpcEndpointState']}" for e in connected
+            ]
+            raise CheckError(
+                f"{settings.stack} is in use: {'; '.join(lines)}; destroy global-apigw first, or cut them off: "
+                f"aws ec2 reject-vpc-endpoint-connections --region {settings.region} --service-id {service} "
+                f"--vpc-endpoint-ids {' '.join(each['VpcEndpointId'] for each in connected)}"
+            )
 
 
 def print_unknown(subject: str, error: Exception) -> None:

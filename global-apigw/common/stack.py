@@ -1,8 +1,10 @@
-"""What the stacks of all folders have in common."""
+"""Pieces of the stacks of all folders."""
 
 from collections.abc import Mapping
 
-from aws_cdk import Acknowledgment, Environment, Stack, Validations
+from aws_cdk import Acknowledgment, Environment, RemovalPolicy, Stack, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from common.settings import Settings
@@ -19,6 +21,16 @@ class BaseStack(Stack):
     def availability_zones(self) -> list[str]:
         """Placeholders that keep synth from looking zones up; the subnets carry zone ids instead."""
         return ["unused-1", "unused-2"]
+
+
+def closed_security_group(scope: Construct, vpc: ec2.IVpc, description: str, id: str = "Sg") -> ec2.SecurityGroup:
+    """A security group without rules: nothing gets in or out."""
+    return ec2.SecurityGroup(scope, id, vpc=vpc, allow_all_outbound=False, description=description)
+
+
+def log_group(scope: Construct, id: str = "Logs") -> logs.LogGroup:
+    """CloudWatch keeps the lines for a month. The group goes with the stack."""
+    return logs.LogGroup(scope, id, retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
 
 
 def acknowledge(construct: Construct, rule: str, reason: str) -> None:

@@ -6,7 +6,7 @@ Level 1 constructs: only they have throttles of single routes, and a route's log
 import json
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -15,7 +15,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from common.alarms import Alarms
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group, log_group
 from infra.registry import Registry, Route, Service
 
 # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -35,9 +35,7 @@ class Api(Construct):
 
     def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc, registry: Registry) -> None:
         super().__init__(scope, id)
-        self.security_group = ec2.SecurityGroup(
-            self, "VpcLinkSg", vpc=vpc, allow_all_outbound=False, description="VPC link"
-        )
+        self.security_group = closed_security_group(self, vpc, "VPC link", "VpcLinkSg")
         name = Stack.of(self).stack_name
         cors = registry.api.cors_origins and apigateway.CfnApi.CorsProperty(
             allow_origins=registry.api.cors_origins,
@@ -60,9 +58,7 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
-        self._access_log = logs.LogGroup(
-            self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
+        self._access_log = log_group(self, "AccessLog")
         self._stage = self._add_stage(registry)
 
     def _add_stage(self, registry: Registry) -> apigateway.CfnStage:

@@ -1,13 +1,12 @@
 """The interface VPC endpoint of a service's endpoint service, and the addresses that the endpoint gets."""
 
-from aws_cdk import Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
-from common.stack import acknowledge
+from common.stack import acknowledge, closed_security_group, log_group
 
 
 class AddressLookup(Construct):
@@ -23,9 +22,7 @@ class AddressLookup(Construct):
         self.role.add_to_policy(iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"]))
         reason = "ec2:DescribeNetworkInterfaces has no resource-level permission"
         acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", reason)
-        self.log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
+        self.log_group = log_group(self)
         self.log_group.grant_write(self.role)
 
 
@@ -36,9 +33,7 @@ class ServiceEndpoint(Construct):
         self, scope: Construct, id: str, *, vpc: ec2.IVpc, service_name: str, port: int, lookup: AddressLookup
     ) -> None:
         super().__init__(scope, id)
-        self.security_group = ec2.SecurityGroup(
-            self, "Sg", vpc=vpc, allow_all_outbound=False, description=f"endpoint of {id}"
-        )
+        self.security_group = closed_security_group(self, vpc, f"endpoint of {id}")
         endpoint = ec2.InterfaceVpcEndpoint(
             self,
             "Endpoint",

@@ -12,7 +12,16 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from common.checks import CheckError, check_bootstrap, check_terminal, check_zones, open_session, stack_resources
+from common.checks import (
+    CheckError,
+    check_bootstrap,
+    check_connections,
+    check_terminal,
+    check_zones,
+    main,
+    open_session,
+    stack_resources,
+)
 from common.settings import Settings
 
 FOLDER = Path(__file__).parent.parent.parent
@@ -166,3 +175,45 @@ def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session, monkeypatch
     deploy_subnets(session)
     session.client("cloudformation", region_name="us-west-2").delete_stack(StackName="a-stack")
     check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"))
+
+
+class Ec2:
+    """A session whose EC2 has one connection; moto has none."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def client(self, *_: object, **__: object) -> "Ec2":
+        return self
+
+    def describe_vpc_endpoint_connections(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
+        assert Filters == [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
+        endpoint = {"VpcEndpointId": "vpce-9", "VpcEndpointOwner": "111111111111", "VpcEndpointState": self.state}
+        return {"VpcEndpointConnections": [endpoint]}
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.checks.stack_resources", lambda *_: ["vpce-svc-1"])
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize("state", ["available", "pending", "pendingAcceptance"])
+def test_fails_when_a_destroy_would_cut_somebody_off_and_says_how(state: str) -> None:
+    with pytest.raises(CheckError) as error:
+        check_connections(Ec2(state), settings())  # type: ignore[arg-type] # a double
+    assert f"a-stack is in use: vpce-9 of account 111111111111: {state}" in str(error.value)
+    assert (
+        "aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id vpce-svc-1 --vpc-endpoint-ids vpce-9"
+        in str(error.value)
+    )
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
+def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
+    check_connections(Ec2(state), settings())  # type: ignore[arg-type] # a double
+
+
+def test_a_verb_without_checks_of_its_own_passes(session: boto3.Session) -> None:
+    main(["failed", "never"], ENVIRON, "a-stack", lambda environ: Settings.read(environ, stack="a-stack"), {})
