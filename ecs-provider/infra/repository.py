@@ -1,10 +1,10 @@
-"""The ECR repository of the image: `python -m infra.repository --region R ensure|has|password`.
+"""The ECR repository of the image: `python -m infra.repository ensure|has|password REGION [TAG]`.
 
 The first push creates the repository, not the stack: it outlives the stack, so that a task always finds its image.
 """
 
-import argparse
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,10 @@ def password(ecr: Any) -> str:
     return base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="infra.repository", description="The ECR repository of the image.")
-    parser.add_argument("command", choices=["ensure", "has", "password"])
-    parser.add_argument("--region", required=True)
-    parser.add_argument("--tag")
-    arguments = parser.parse_args()
-    ecr = boto3.client("ecr", region_name=arguments.region)
-    if arguments.command == "ensure":
-        ensure_repository(ecr)
-    elif arguments.command == "has":
-        print("yes" if has_image(ecr, arguments.tag) else "no")
-    else:
-        print(password(ecr))
-
-
 if __name__ == "__main__":
-    main()
+    command, region, *tag = sys.argv[1:]
+    ecr = boto3.client("ecr", region_name=region)
+    if command == "ensure":
+        ensure_repository(ecr)
+    else:
+        print(password(ecr) if command == "password" else "yes" if has_image(ecr, *tag) else "no")

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from common.checks import CheckError
 from infra.image import IMAGE, image_tag
-from infra.repository import NAME, check_image, ensure_repository, has_image, password
+from infra.repository import NAME, check_image, ensure_repository, password
 from infra.settings import EcsSettings
 
 REGION = "us-west-2"
@@ -77,25 +77,18 @@ def test_a_repository_that_exists_is_adopted_as_it_is(session: boto3.Session) ->
     assert adopted["imageTagMutability"] == "MUTABLE"
 
 
-def test_an_image_is_there_when_its_tag_is(session: boto3.Session) -> None:
-    assert not has_image(ecr(session), "001")
-    ensure_repository(ecr(session))
-    assert not has_image(ecr(session), "001")
-    push(session, "001")
-    assert has_image(ecr(session), "001")
-
-
 def test_the_password_is_what_docker_login_takes(session: boto3.Session) -> None:
     assert password(ecr(session)) == "123456789012-auth-token"
 
 
 def test_fails_when_the_image_was_not_pushed(session: boto3.Session) -> None:
     tag = settings().image_tag
-    with pytest.raises(
-        CheckError, match=f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
-    ):
+    missing = f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
+    with pytest.raises(CheckError, match=missing):
         check_image(session, settings())
     ensure_repository(ecr(session))
+    with pytest.raises(CheckError, match=missing):
+        check_image(session, settings())
     push(session, tag)
     check_image(session, settings())
 
