@@ -117,7 +117,8 @@ $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 	@$(MAKE) --silent -C $* .venv/installed node_modules/.bin/cdk
 
 .PHONY: check
-check: lint test test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
+check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
+	@# The slower suites run each folder's tests in a copy elsewhere.
 	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
 	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadgroup -m slow
 

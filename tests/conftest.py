@@ -9,17 +9,20 @@ from tools import synth
 from tools.synth import FOLDERS, ROOT, Document
 from tools.template import Template
 
-__all__ = ["FOLDERS", "MADE", "ROOT", "copy_sources"]
+__all__ = ["FOLDERS", "MADE", "ROOT", "checkout", "copy_sources"]
 # One name a line, of a file or of a folder at any depth.
 MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests of a group: they share a server, or the folders' local templates."""
+    """One process runs all tests of a group: they share a server, or the folders' .local."""
+    whole_path = ("test_faults", "test_drain", "test_bad_input")
     for item in items:
-        if item.path.name != "test_folders.py":  # its tests work in places of their own
-            item.add_marker(pytest.mark.xdist_group("rehearsal" if "rehearsal" in item.path.parts else "local"))
+        name = item.path.stem
+        group = "rehearsal" if "rehearsal" in item.path.parts else "whole path" if name in whole_path else name
+        if name != "test_folders":  # its tests work in places of their own
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def copy_sources(name: str, to: Path) -> None:
@@ -29,6 +32,15 @@ def copy_sources(name: str, to: Path) -> None:
     else:
         to.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, to / name)
+
+
+def checkout(to: Path) -> Path:
+    """A copy of the repository, which shares the working tree's installed packages and nothing else."""
+    for name in ("Makefile", "Procfile", "requirements.txt", "tools", *FOLDERS):
+        copy_sources(name, to)
+    for name in (".venv", *(f"{folder}/{made}" for folder in FOLDERS for made in (".venv", "node_modules"))):
+        (to / name).symlink_to(ROOT / name)
+    return to
 
 
 @pytest.fixture(scope="session")

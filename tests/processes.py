@@ -93,11 +93,11 @@ class Part:
 
 
 class LocalRun(Part):
-    """`make local`, which is ready when it says so."""
+    """`make local` in a checkout; it is ready when it says so."""
 
-    def __init__(self, log: Path, **environ: str) -> None:
+    def __init__(self, log: Path, root: Path = ROOT, **environ: str) -> None:
         self.ports = free_ports()
-        super().__init__(log, ".", "make local", **os.environ, **self.ports, **environ)
+        super().__init__(log, str(root), "make local", **os.environ, **self.ports, **environ)
         self.url = f"http://127.0.0.1:{self.ports['API_PORT']}"
 
     def is_ready(self) -> bool:

@@ -74,10 +74,11 @@ def test_every_path_from_the_root_is_there(page: Path) -> None:
 @cache
 def sources() -> str:
     """The text of every file that could read a variable."""
-    made = {*MADE, "tests"}
-    kinds = {".py", ".mk", ".go", ".toml", ".sh", ".yml", ""}
-    files = (path for path in ROOT.rglob("*") if path.suffix in kinds and not made & {*path.relative_to(ROOT).parts})
-    return "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
+    names, made = re.compile(r".*\.(py|mk|go|toml|sh|yml)|Makefile"), {*MADE, "tests"}
+    files = (
+        path for path in ROOT.rglob("*") if names.fullmatch(path.name) and not made & {*path.relative_to(ROOT).parts}
+    )
+    return "\n".join(path.read_text() for path in files)
 
 
 @every_page

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import checkout
 from tests.processes import LocalRun, running, wait_for
 
 pytestmark = pytest.mark.slow
@@ -21,9 +21,15 @@ SPOOFED = [*chain(*(("-H", f"{name}: eve") for name in NAMES))]
 
 
 class SecuredRun(LocalRun):
+    def make(self, *arguments: str) -> str:
+        return subprocess.check_output(["make", "--silent", *arguments], cwd=self.cwd, text=True).strip()
+
+    def token(self, scope: str) -> str:
+        return self.make("token", f"SERVICES={REGISTRY}", f"SCOPE={scope}")
+
     def ask(self, path: str, *arguments: str, scope: str = "") -> tuple[int, str]:
         """(status, request id)."""
-        bearer = ["-H", f"Authorization: Bearer {token(scope)}"] if scope else []
+        bearer = ["-H", f"Authorization: Bearer {self.token(scope)}"] if scope else []
         answer = subprocess.check_output(["curl", "-sSi", *bearer, *arguments, self.url + path], text=True)
         [request_id] = re.findall(r"apigw-requestid: (\S+)", answer)
         return int(answer.split()[1]), request_id
@@ -34,19 +40,12 @@ class SecuredRun(LocalRun):
         return dict(json.loads(wait_for(lambda: re.findall(line, self.log.read_text()))[0]))
 
 
-def make(*arguments: str) -> str:
-    return subprocess.check_output(["make", "--silent", *arguments], cwd=ROOT, text=True).strip()
-
-
-def token(scope: str) -> str:
-    return make("token", f"SERVICES={REGISTRY}", f"SCOPE={scope}")
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredRun]:
-    with running(run := SecuredRun(tmp_path_factory.mktemp("secured") / "log", SERVICES=REGISTRY)):
+    # A checkout of its own: other tests read the templates of the usual registry meanwhile.
+    place = tmp_path_factory.mktemp("secured")
+    with running(run := SecuredRun(place / "log", checkout(place / "checkout"), SERVICES=REGISTRY)):
         yield run
-    make("-C", "global-apigw", "build")  # the next test finds the template of the usual settings
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_a_route_wants_its_own_scope(run: SecuredRun, status: int, path: str, da
 
 
 def test_smoke_takes_a_token_and_does_not_show_it(run: SecuredRun) -> None:
-    shown = make("smoke", f"URL={run.url}", f"TOKEN={token(f'{READ} {WRITE}')}")
+    shown = run.make("smoke", f"URL={run.url}", f"TOKEN={run.token(f'{READ} {WRITE}')}")
     assert shown.endswith("every route answered as it should")
     assert "Bearer" not in shown
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from tests.conftest import FOLDERS, ROOT, copy_sources
+from tests.conftest import FOLDERS, ROOT, checkout
 from tests.processes import Part
 
 ECS, EC2, GATEWAY, STRANGER = "222222222222", "333333333333", "111111111111", "444444444444"
@@ -27,6 +27,7 @@ PERSONAL = (
     "PYTHONDONTWRITEBYTECODE",  # compiling the CDK anew would double the time of every synth
 )
 READS = ("Describe", "Get", "List", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
+WHEELS = "ec2-provider/.build/wheels"
 Shell = dict[str, str]
 
 
@@ -110,13 +111,10 @@ class Checkout:
     root: Path
 
     def __post_init__(self) -> None:
-        for name in ("Makefile", "tools", *FOLDERS):
-            copy_sources(name, self.root)
-        installed = [f"{folder}/{name}" for folder in FOLDERS for name in (".venv", "node_modules")]
-        for name in (".venv", "ec2-provider/.build/wheels", *installed):
-            (self.root / name).parent.mkdir(exist_ok=True)
-            (self.root / name).symlink_to(ROOT / name)
-        (ROOT / "ec2-provider/.build/wheels").mkdir(parents=True, exist_ok=True)
+        checkout(self.root)
+        (ROOT / WHEELS).mkdir(parents=True, exist_ok=True)
+        (self.root / WHEELS).parent.mkdir()
+        (self.root / WHEELS).symlink_to(ROOT / WHEELS)
         self.docker = self.root / "docker.txt"
         self.docker.touch()
 

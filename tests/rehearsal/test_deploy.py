@@ -21,12 +21,12 @@ LIVE = [{"Name": "vpc-endpoint-state", "Values": ["available"]}]
 def endpoint_addresses(environment: Environment) -> dict[str, set[str]]:
     """Endpoint service name → private addresses of the gateway's endpoint to it."""
     ec2 = environment.client(GATEWAY, "ec2")
-    found = {}
-    for endpoint in ec2.describe_vpc_endpoints(Filters=LIVE)["VpcEndpoints"]:
-        assert endpoint["VpcEndpointType"] == "Interface"
-        interfaces = ec2.describe_network_interfaces(NetworkInterfaceIds=endpoint["NetworkInterfaceIds"])
-        found[endpoint["ServiceName"]] = {each["PrivateIpAddress"] for each in interfaces["NetworkInterfaces"]}
-    return found
+    placed = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    address = {each["NetworkInterfaceId"]: each["PrivateIpAddress"] for each in placed}
+    return {
+        endpoint["ServiceName"]: {address[interface] for interface in endpoint["NetworkInterfaceIds"]}
+        for endpoint in ec2.describe_vpc_endpoints(Filters=LIVE)["VpcEndpoints"]
+    }
 
 
 def check_services(environment: Environment, names: dict[str, str]) -> None:
@@ -44,7 +44,7 @@ def check_services(environment: Environment, names: dict[str, str]) -> None:
 
 
 def check_routes(environment: Environment, names: dict[str, str], url: str) -> None:
-    """Each route of the registry, all of them open, ends at the addresses of its service's endpoint, by way of its own listener."""
+    """Each route of the registry, all of them open, leads through its own listener to the addresses of its service's endpoint."""
     api, elb = environment.client(GATEWAY, "apigatewayv2"), environment.client(GATEWAY, "elbv2")
     [http] = api.get_apis()["Items"]
     assert http["ApiEndpoint"] == url
@@ -62,12 +62,11 @@ def check_routes(environment: Environment, names: dict[str, str], url: str) -> N
         targets = {(each["Target"]["Id"], each["Target"]["Port"]) for each in health["TargetHealthDescriptions"]}
         reached[route["RouteKey"]] = (listener["Port"], targets)
     addresses = endpoint_addresses(environment)
-    assert addresses.keys() == set(names.values())
     assert len(set.union(*addresses.values())) == 4  # two zones each, none shared
     assert reached == {
         route["key"]: (
             service["listener_port"],
-            {(address, 8080) for address in addresses[names[service["endpoint_service"]]]},
+            {(each, 8080) for each in addresses[names[service["endpoint_service"]]]},
         )
         for service in REGISTRY.values()
         for route in service["routes"]
@@ -77,14 +76,11 @@ def check_routes(environment: Environment, names: dict[str, str], url: str) -> N
 def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
     environment: Environment, names: dict[str, str], deployed: Deployed
 ) -> None:
+    url = deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"]
     check_services(environment, names)
-    check_routes(environment, names, deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"])
-
-
-def test_the_gateway_says_which_names_it_was_deployed_with(names: dict[str, str], deployed: Deployed) -> None:
+    check_routes(environment, names, url)
     for variable, name in names.items():
         assert f"{variable}={name} (from the environment)\n" in deployed.said
-    url = deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"]
     assert deployed.said.endswith(f"deployed; try it: make smoke URL={url}\n")
 
 
@@ -103,15 +99,10 @@ def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
     task = environment.client(ECS, "ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     registry = f"{ECS}.dkr.ecr.{REGION}.amazonaws.com"
     assert [each["image"] for each in task["containerDefinitions"]] == [f"{registry}/dog-names:{tag}"]
-    pushed = [
-        f"build --platform linux/arm64 -t dog-names:{tag} image",
-        f"login --username AWS --password-stdin {registry}",
-        f"tag dog-names:{tag} {registry}/dog-names:{tag}",
-        f"push {registry}/dog-names:{tag}",
-    ]
     assert deployed.again.stdout.startswith(f"dog-names:{tag} is in ECR already\n")
     assert "ecs-provider (no changes)" in deployed.again.stderr
-    assert providers.docker.read_text().splitlines() == pushed  # by the first deploy alone
+    pushed = [line.split()[0] for line in providers.docker.read_text().splitlines()]
+    assert pushed == ["build", "login", "tag", "push"]  # by the first deploy alone
     assert service_names(providers) == names
 
 
@@ -129,10 +120,8 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
     )
     assert said
     environment.client(ECS, "ec2").reject_vpc_endpoint_connections(ServiceId=said[2], VpcEndpointIds=[said[1]])
-    assert (
-        providers.run(".venv/bin/python preflight.py destroy never", environment.shell(ECS), "ecs-provider").returncode
-        == 0
-    )
+    cut_off = providers.run(".venv/bin/python preflight.py destroy never", environment.shell(ECS), "ecs-provider")
+    assert cut_off.returncode == 0
     destroyed = providers.run("make destroy", person)
     assert destroyed.returncode == 0, destroyed.stderr
     assert re.findall(r"(\S+): destroyed", destroyed.stderr) == ["global-apigw", "ec2-provider", "ecs-provider"]
@@ -156,25 +145,19 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
     check_routes(environment, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
 
 
-def test_a_fresh_clone_destroys_in_a_region_whose_zones_are_not_known(
-    environment: Environment, fresh: Checkout
-) -> None:
-    # The template is synthesized anew for that, and whatever the registry says does not matter to it.
-    environ = {"AWS_REGION": "ap-northeast-3", "AZ_IDS": "apne3-az1,apne3-az2", "SERVICES": "gone.toml"}
-    done = fresh.run("make -C global-apigw destroy", environment.shell(GATEWAY, **environ))
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads((fresh.root / "global-apigw/cdk.out/manifest.json").read_text())
-    assert manifest["artifacts"]["global-apigw"]["environment"] == f"aws://{GATEWAY}/ap-northeast-3"
-
-
-@pytest.mark.parametrize("account", [ECS, EC2])
-def test_a_fresh_clone_destroys_a_provider_without_its_other_settings(
+@pytest.mark.parametrize("account", FOLDER)
+def test_a_fresh_clone_destroys_with_an_account_and_a_region_alone(
     environment: Environment, fresh: Checkout, account: str
 ) -> None:
-    environ = environment.shell(account, AWS_REGION="eu-west-1")
+    # A region whose zones are not known, and a registry that is gone: neither matters to a destroy.
+    given = {"AWS_REGION": "ap-northeast-3", "AZ_IDS": "apne3-az1,apne3-az2", "SERVICES": "gone.toml"}
+    environ = environment.shell(account, **given)
     del environ["API_GATEWAY_ACCOUNT_ARN"]
-    done = fresh.run(f"make -C {FOLDER[account]} destroy", environ)
+    folder = FOLDER[account]
+    done = fresh.run(f"make -C {folder} destroy", environ)
     assert done.returncode == 0, done.stderr
+    manifest = json.loads((fresh.root / folder / "cdk.out/manifest.json").read_text())
+    assert manifest["artifacts"][folder]["environment"] == f"aws://{account}/ap-northeast-3"
 
 
 def test_fails_when_a_template_has_a_type_that_nothing_binds(environment: Environment) -> None:
