@@ -201,7 +201,10 @@ def test_fails_when_a_destroy_would_break_an_api_and_says_how_to_go_on(state: st
 
 @pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
 def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
-    check_connections(connections(state), settings())
+    session = connections(state)
+    check_connections(session, settings())
+    only_own = [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
+    session.client().describe_vpc_endpoint_connections.assert_called_once_with(Filters=only_own)
 
 
 def test_a_verb_without_checks_of_its_own_passes(session: boto3.Session) -> None:
