@@ -8,7 +8,7 @@ import sys
 
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.checks import check_quota, check_table, report_left_table
-from infra.settings import STACK, Ec2Settings
+from infra.settings import Ec2Settings
 
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
@@ -19,4 +19,4 @@ CHECKS: dict[str, list[Check]] = {
 }
 
 if __name__ == "__main__":
-    main(sys.argv[1:], os.environ, STACK, Ec2Settings.read, CHECKS)
+    main(sys.argv[1:], os.environ, Ec2Settings, CHECKS)

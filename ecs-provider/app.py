@@ -6,7 +6,7 @@ from common import app
 from infra.settings import EcsSettings
 from infra.stack import EcsProviderStack
 
-build = partial(app.build, EcsSettings.read, EcsProviderStack)
+build = partial(app.build, EcsSettings, EcsProviderStack)
 
 if __name__ == "__main__":
     app.synthesize(build)

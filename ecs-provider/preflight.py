@@ -8,7 +8,7 @@ import sys
 
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.repository import check_image
-from infra.settings import STACK, EcsSettings
+from infra.settings import EcsSettings
 
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
@@ -19,4 +19,4 @@ CHECKS: dict[str, list[Check]] = {
 }
 
 if __name__ == "__main__":
-    main(sys.argv[1:], os.environ, STACK, EcsSettings.read, CHECKS)
+    main(sys.argv[1:], os.environ, EcsSettings, CHECKS)

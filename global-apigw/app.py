@@ -6,7 +6,7 @@ from common import app
 from infra.settings import GatewaySettings
 from infra.stack import GlobalApigwStack
 
-build = partial(app.build, GatewaySettings.read, GlobalApigwStack)
+build = partial(app.build, GatewaySettings, GlobalApigwStack)
 
 if __name__ == "__main__":
     app.synthesize(build)

@@ -50,7 +50,7 @@ class Settings:
     `zone_ids` are two availability zone ids. `alarm_topic_arn` is the SNS topic that gets the alarms, empty for none.
     """
 
-    stack: str
+    stack: str = ""
     account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
     region: str = variable("AWS_REGION", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
     zone_ids: tuple[str, ...] = variable("AZ_IDS", f"({ZONE_ID},{ZONE_ID})?", "usw2-az1,usw2-az2", default="")
@@ -62,8 +62,11 @@ class Settings:
     )
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], **more: Any) -> Self:
-        """SettingsError lists everything that is missing or malformed; an empty variable counts as missing."""
+    def read(cls, environ: Mapping[str, str], *unknown: str, **more: Any) -> Self:
+        """SettingsError lists everything that is missing or malformed; an empty variable counts as missing.
+
+        A folder may ignore the variables `unknown`, whose values a later deploy yields. `more` are fields without a variable.
+        """
         values, problems = cls.read_fields(environ)
         if problems:
             raise SettingsError(problems)

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from common.settings import PRINCIPAL, Settings, variable
 from infra.image import image_tag
 
-STACK = "ecs-provider"
-
 
 @dataclass(frozen=True, kw_only=True)
 class EcsSettings(Settings):
     """`allowed_principal` may connect to the endpoint service; `image_tag` is a tag in the account's ECR repository."""
 
-    stack: str = STACK
+    stack: str = "ecs-provider"
     allowed_principal: str = variable(*PRINCIPAL)
     image_tag: str = variable("IMAGE_TAG", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "001", default=image_tag())

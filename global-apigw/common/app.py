@@ -11,13 +11,10 @@ from common.settings import Settings, SettingsError
 
 
 def build(
-    read: Callable[[Mapping[str, str]], Settings],
-    stack: Callable[..., Stack],
-    environ: Mapping[str, str],
-    outdir: str | None = None,
+    own: type[Settings], stack: Callable[..., Stack], environ: Mapping[str, str], outdir: str | None = None
 ) -> App:
-    """The app, not yet synthesized; SettingsError when the environment is incomplete."""
-    settings = read(environ)
+    """The app, not yet synthesized, with the folder's `own` settings; SettingsError when the environment is incomplete."""
+    settings = own.read(environ)
     app = App(outdir=outdir)
     stack(app, settings=settings)
     return app

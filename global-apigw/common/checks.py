@@ -23,20 +23,17 @@ Check = Callable[[boto3.Session, Any], None]
 
 
 def main(
-    arguments: Sequence[str],
-    environ: Mapping[str, str],
-    stack: str,
-    read: Callable[..., Settings],
-    checks: Mapping[str, Sequence[Check]],
+    arguments: Sequence[str], environ: Mapping[str, str], own: type[Settings], checks: Mapping[str, Sequence[Check]]
 ) -> None:
     """Run the `checks` of a verb; `arguments` are VERB APPROVAL [VARIABLE…], the variables that are not known yet.
 
-    The verb "preflight" checks for a deploy. To bootstrap or to destroy, the account and the region are enough.
+    The verb "preflight" checks for a deploy. To bootstrap or to destroy, the account and the region are enough; other verbs
+    need the folder's `own` settings.
     """
     verb, approval, *unknown = arguments
     is_general = verb in ("bootstrap", "destroy")
     try:
-        settings = Settings.read(environ, stack=stack) if is_general else read(environ, *unknown)
+        settings = Settings.read(environ, stack=own.stack) if is_general else own.read(environ, *unknown)
         check_terminal(verb, approval)
         # The CDK CLI builds before each synth and checks the credentials itself.
         session = boto3.Session() if verb == "build" else open_session(settings)

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from common.settings import Settings, SettingsError, Variable, read_variables, variable
 from infra.registry import Registry, load_registry
 
-STACK = "global-apigw"
 SERVICES = Path(__file__).parent.parent / "services.toml"
 NAME = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
 EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
@@ -24,13 +23,13 @@ STAND_IN = "com.amazonaws.vpce.us-west-2.vpce-svc-{:017}"
 class GatewaySettings(Settings):
     """`service_names` maps an environment variable to the name of the endpoint service that it holds."""
 
-    stack: str = STACK
+    stack: str = "global-apigw"
     services: str = variable("SERVICES", "(?s).+", "services.toml", default=str(SERVICES))
     registry: Registry
     service_names: Mapping[str, str]
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], *unknown: str) -> Self:  # type: ignore[override] # the base has none
+    def read(cls, environ: Mapping[str, str], *unknown: str, **more: Any) -> Self:
         """The variables `unknown` are not read: a later deploy of a provider yields their values.
 
         STAND_INS=1, for local templates alone, gives a stand-in to each variable that is not set.
@@ -44,7 +43,7 @@ class GatewaySettings(Settings):
         service_names, wrong = read_variables(environ, variables)
         if problems or wrong:
             raise SettingsError(problems + wrong)
-        return cls(**values, registry=registry, service_names=service_names)
+        return cls(**values, **more, registry=registry, service_names=service_names)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -24,6 +25,12 @@ from common.checks import (
     stack_resources,
 )
 from common.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AStack(Settings):
+    stack: str = "a-stack"
+
 
 FOLDER = Path(__file__).parent.parent.parent
 # moto's account, and zones of it.
@@ -50,7 +57,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
 
 
 def settings(**environ: str) -> Settings:
-    return Settings.read({**ENVIRON, **environ}, stack="a-stack")
+    return AStack.read({**ENVIRON, **environ})
 
 
 def deploy_subnets(session: boto3.Session) -> list[str]:
@@ -208,4 +215,4 @@ def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
 
 
 def test_a_verb_without_checks_of_its_own_passes(session: boto3.Session) -> None:
-    main(["failed", "never"], ENVIRON, "a-stack", lambda environ: Settings.read(environ, stack="a-stack"), {})
+    main(["failed", "never"], ENVIRON, AStack, {})
