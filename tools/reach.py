@@ -94,26 +94,21 @@ class Network:
                 yield Member(_label(resource), find(launched, *GROUPS), subnets)
 
     def _rules(self, direction: str) -> Iterator[Rule]:
-        groups = {group.logical_id for group in self.of_type(GROUP)}
-        silent = set(groups)
-        for resource in self.of_type(GROUP, f"{GROUP}{direction}"):
-            inline = resource.properties.get(f"SecurityGroup{direction}", [])
-            for rule in inline if resource.type == GROUP else [resource.properties]:
-                [group] = find(rule, "GroupId") or [resource.logical_id]
-                silent.discard(group)
+        apart = [rule.properties for rule in self.of_type(f"{GROUP}{direction}")]
+        for group in self.of_type(GROUP):
+            own = [rule for rule in apart if group.logical_id in find(rule, "GroupId")]
+            rules = [*group.properties.get(f"SecurityGroup{direction}", []), *own]
+            # AWS lets a group without any egress rule send everything everywhere.
+            if direction == "Egress" and not rules:
+                rules = [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]
+            members = [member for member in self.members if group.logical_id in member.groups]
+            for rule in rules:
                 ports = Ports(rule["IpProtocol"], int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535)))
                 # AWS ignores the ports of a rule for every protocol.
                 ports = ALL if ports.protocol == "-1" else ports
-                peers = find([inner for key, inner in rule.items() if key not in NO_PEER])
-                for member, peer in product(self._members_of(group), peers):
-                    if peer != NOWHERE:
-                        yield Rule(member, peer, ports, peer not in groups)
-        # AWS lets a group without any egress rule send everything everywhere.
-        for group in silent if direction == "Egress" else ():
-            yield from (Rule(member, "0.0.0.0/0", ALL, True) for member in self._members_of(group))
-
-    def _members_of(self, group: str) -> list[Member]:
-        return [member for member in self.members if group in member.groups]
+                peers = {*find([inner for key, inner in rule.items() if key not in NO_PEER])} - {NOWHERE}
+                for member, peer in product(members, peers):
+                    yield Rule(member, peer, ports, peer not in self.resources)
 
     def flows(self) -> Iterator[Row]:
         """From, port, to."""

@@ -2,19 +2,20 @@
 
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 
 GIVE_UP_SECONDS = 60
-
-
-def listens(port: str) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", int(port))) == 0
+# Name, port, path, statuses. In this order: todo logs an error when a request comes before its table exists. The services
+# are asked directly: the API answers 401 for a route that requires a token, whether its service runs or not.
+CHECKS = (
+    ("DynamoDB", "DYNAMODB_PORT", "/", (404,)),
+    ("todo", "TODO_PORT", "/todo", (200,)),
+    ("dog-names", "DOGS_PORT", "/dogs", (200,)),
+    ("the API", "API_PORT", "/dogs", (200, 401)),
+)
 
 
 def status(port: str, path: str) -> int:
@@ -26,22 +27,13 @@ def status(port: str, path: str) -> int:
 
 
 def main() -> None:
-    api, dogs, todo, dynamodb = (os.environ[f"{name}_PORT"] for name in ("API", "DOGS", "TODO", "DYNAMODB"))
-    # In this order: todo logs an error when a request comes before its table exists. The services are asked directly:
-    # the API answers 401 for a route that requires a token, whether its service runs or not.
-    checks: dict[str, Callable[[], bool]] = {
-        "DynamoDB": lambda: listens(dynamodb),
-        "todo": lambda: status(todo, "/todo") == 200,
-        "dog-names": lambda: status(dogs, "/dogs") == 200,
-        "the API": lambda: status(api, "/dogs") in (200, 401),
-    }
     start = time.monotonic()
-    for name, is_ready in checks.items():
-        while not is_ready():
+    for name, variable, path, expected in CHECKS:
+        while status(os.environ[variable], path) not in expected:
             if time.monotonic() - start > GIVE_UP_SECONDS:
                 sys.exit(f"error: no answer from {name} within {GIVE_UP_SECONDS} s; the lines above say why")
             time.sleep(0.2)
-    url = f"http://127.0.0.1:{api}"
+    url = f"http://127.0.0.1:{os.environ['API_PORT']}"
     print(f"ready after {time.monotonic() - start:.1f} s at {url}; Ctrl-C ends it. Try:", flush=True)
     print(f'  curl {url}/dogs\n  curl -d data="walk the dog" {url}/todo\n  curl {url}/todo', flush=True)
     signal.pause()

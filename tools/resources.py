@@ -13,6 +13,8 @@ from tools.template import TemplateError
 CATALOG: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "resources.toml").read_text())
 SECTIONS, ATTRIBUTES = CATALOG.pop("sections"), CATALOG.pop("attributes")
 
+Paths = dict[str, str]  # path → told or harmless
+
 
 class Resource(NamedTuple):
     """`told` has the shape of the template, with texts for values and without the harmless properties."""
@@ -26,44 +28,45 @@ class Resource(NamedTuple):
         return self.told.get("Properties", {})
 
 
-def paths(type: str, column: str) -> list[str]:
-    """The paths of a resource of the type that are `told` or `harmless`."""
-    below = [f"Properties.{path}" for path in CATALOG[type].get(column, "").split()]
-    return [*ATTRIBUTES[column].split(), *below]
+def known(type: str) -> Paths:
+    """The paths of a resource of the type."""
+    return paths(ATTRIBUTES) | paths(CATALOG[type], "Properties.")
+
+
+def paths(entry: dict[str, Any], above: str = "") -> Paths:
+    return {f"{above}{path}": column for column in ("told", "harmless") for path in entry.get(column, "").split()}
 
 
 def read(document: dict[str, Any]) -> list[Resource]:
     """The template's other sections as one resource, then all resources; TemplateError for what is not in the list."""
     sections = {name: value for name, value in document.items() if name != "Resources"}
-    told, harmless = SECTIONS["told"].split(), SECTIONS["harmless"].split()
-    found = [Resource("template", "", _told(sections, "template", told, harmless))]
+    found = [Resource("template", "", _told(sections, "template", paths(SECTIONS)))]
     for logical_id, body in document["Resources"].items():
         type = body.get("Type")
         where = f"{logical_id} ({type})"
         if type not in CATALOG:
             raise TemplateError(f"{where}: tools/resources.toml does not know the type")
-        told, harmless = paths(type, "told"), paths(type, "harmless")
-        found.append(Resource(logical_id, type, _told(body, where, told, harmless)))
+        found.append(Resource(logical_id, type, _told(body, where, known(type))))
     return found
 
 
-def _told(value: Any, where: str, told: list[str], harmless: list[str], path: str = "") -> Any:
+def _told(value: Any, where: str, known: Paths, path: str = "") -> Any:
     """The told parts of a value; None if the value is harmless."""
-    if path in harmless and "Fn::Transform" not in json.dumps(value):
+    if known.get(path) == "harmless" and "Fn::Transform" not in json.dumps(value):
         return None
-    if path in told:
+    if known.get(path) == "told":
         return _texts(value, f"{where}: {path}")
     above = f"{path}." if path else ""
-    if isinstance(value, dict | list) and any(known.startswith(above) for known in (*told, *harmless)):
+    if isinstance(value, dict | list) and any(other.startswith(above) for other in known):
         if isinstance(value, list):
-            return [_told(element, where, told, harmless, path) for element in value]
-        read = {name: _told(inner, where, told, harmless, above + name) for name, inner in value.items()}
+            return [_told(element, where, known, path) for element in value]
+        read = {name: _told(inner, where, known, above + name) for name, inner in value.items()}
         return {name: inner for name, inner in read.items() if inner is not None}
     raise TemplateError(f"{where}: {path} is neither told nor harmless in tools/resources.toml")
 
 
 def _texts(value: Any, where: str) -> Any:
-    """The value with a text in place of each number, boolean and reference."""
+    """The value with a text in place of each number, boolean and function; the text of a reference is that of Fn::Sub."""
     match value:
         case str():
             # The key of an asset changes with every build.
@@ -71,12 +74,9 @@ def _texts(value: Any, where: str) -> Any:
         case list():
             return [_texts(element, where) for element in value]
         case dict():
-            return _computed({name: _texts(inner, f"{where}.{name}") for name, inner in value.items()}, where)
-    return json.dumps(value)
-
-
-def _computed(table: dict[str, Any], where: str) -> Any:
-    """A reference or another intrinsic function as the text that Fn::Sub has for it; any other table as it is."""
+            table = {name: _texts(inner, f"{where}.{name}") for name, inner in value.items()}
+        case _:
+            return json.dumps(value)
     match [*table.items()]:
         case [("Ref", str(name))]:
             return f"${{{name}}}"

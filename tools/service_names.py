@@ -7,6 +7,7 @@ exported names that the next deploys of the providers may change.
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -17,50 +18,48 @@ SOURCES = {
 }
 
 
-def deployed(variable: str) -> str:
+def deployed(stack: str, output: str) -> str:
     """The output of the provider's last deploy from here; empty if there was none."""
-    stack, output = SOURCES[variable]
     path = ROOT / stack / ".outputs" / f"{stack}.json"
     return str(json.loads(path.read_text())[stack][output]) if path.is_file() else ""
 
 
-def problem(variable: str, exported: str, *, before: bool) -> str | None:
-    """Why the gateway cannot use the name; `before` the deploys of the providers the name may be missing."""
-    stack, output = SOURCES[variable]
-    own, team = deployed(variable), stack.removesuffix("-provider")
-    swapped = [SOURCES[other][0] for other in SOURCES if other != variable and deployed(other) == exported]
-    if not (exported or own or before):
-        return f"{variable} is missing: export the output {stack}.{output} of its team's deploy, or run: make deploy-{team}"
-    if not exported or exported == own:
-        return None
-    if swapped:
-        return (
-            f"{variable} is {exported}, which is the service of {swapped[0]}, expected {own or f'the output {stack}.{output}'}; "
-            f"were two names swapped? unset {variable}, or export the right one"
-        )
-    if own:
-        return (
-            f"{variable} is {exported}, but the last deploy of {stack} from here left {own} in "
-            f"{stack}/.outputs/{stack}.json; unset {variable} to use that, "
-            f"or remove the file if {stack} has been deployed from elsewhere since"
-        )
-    if before:
-        return (
-            f"{variable} is {exported}, but {stack} is about to be deployed and tells its name itself; unset {variable}"
-        )
-    return None
+def problems(exported: dict[str, str], *, before: bool) -> Iterator[str]:
+    """Why the gateway cannot use the names; `before` the deploys of the providers a name may be missing."""
+    stacks = {deployed(*source): source[0] for source in SOURCES.values()}
+    for variable, (stack, output) in SOURCES.items():
+        name, own, told = exported[variable], deployed(stack, output), f"the output {stack}.{output}"
+        team = stack.removesuffix("-provider")
+        if not (name or own or before):
+            yield f"{variable} is missing: export {told} of its team's deploy, or run: make deploy-{team}"
+        if name in ("", own):
+            continue
+        if name in stacks:
+            yield (
+                f"{variable} is {name}, which is the service of {stacks[name]}, expected {own or told}; "
+                f"were two names swapped? unset {variable}, or export the right one"
+            )
+        elif own:
+            yield (
+                f"{variable} is {name}, but the last deploy of {stack} from here left {own} in "
+                f"{stack}/.outputs/{stack}.json; unset {variable} to use that, "
+                f"or remove the file if {stack} has been deployed from elsewhere since"
+            )
+        elif before:
+            yield (
+                f"{variable} is {name}, but {stack} is about to be deployed and tells its name itself; unset {variable}"
+            )
 
 
 def main(command: list[str]) -> None:
     exported = {variable: os.environ.get(variable, "") for variable in SOURCES}
-    problems = [problem(variable, name, before=not command) for variable, name in exported.items()]
-    if any(problems):
-        print("\n".join(f"error: {text}" for text in problems if text), file=sys.stderr)
+    if found := [*problems(exported, before=not command)]:
+        print("\n".join(f"error: {problem}" for problem in found), file=sys.stderr)
         sys.exit(2)
     if command:
-        for variable, (stack, _) in SOURCES.items():
+        for variable, (stack, output) in SOURCES.items():
             origin = "the environment" if exported[variable] else f"{stack}/.outputs/{stack}.json"
-            os.environ[variable] = exported[variable] or deployed(variable)
+            os.environ[variable] = exported[variable] or deployed(stack, output)
             print(f"{variable}={os.environ[variable]} (from {origin})", flush=True)
         os.execvp(command[0], command)  # noqa: S606 - no shell
 

@@ -10,8 +10,6 @@ from email import message_from_string
 from email.message import Message
 from typing import Any
 
-MAX_PAGES = 3  # fewer than the burst of the route's throttle
-
 
 def expect(condition: object, url: str, expected: object, got: object) -> None:
     if not condition:
@@ -30,51 +28,34 @@ def curl(status: int, url: str, *arguments: str) -> tuple[Message, Any]:
         sys.exit(f"error: {url}: no answer: {done.stderr.strip()}")
     print(done.stdout.rstrip() + "\n", flush=True)
     status_line, _, answer = done.stdout.partition("\n")
+    expect(status_line.split()[1] == str(status), url, status, status_line)
     headers = message_from_string(answer)
     try:
-        body = json.loads(str(headers.get_payload()))
-    except ValueError as error:
-        sys.exit(f"error: {url}: expected an HTTP answer with JSON, got {done.stdout[:200]!r} ({error})")
-    expect(status_line.split()[1] == str(status), url, status, status_line)
-    return headers, body
-
-
-def dogs(url: str) -> None:
-    for path, genders in (("/dogs", ("male", "female")), ("/dogs/males", ("male",)), ("/dogs/females", ("female",))):
-        _, dog = curl(200, url + path)
-        is_dog = isinstance(dog, dict) and dog.get("name") and dog.get("gender") in genders
-        expect(is_dog, url + path, f"a name and a gender of {genders}", dog)
-
-
-def todos(url: str) -> None:
-    headers, todo = curl(201, f"{url}/todo", "-d", "data=walk the dog")
-    is_todo = isinstance(todo, dict) and todo.get("data") == "walk the dog" and "id" in todo
-    expect(is_todo, f"{url}/todo", "the new todo with its id", todo)
-    path, page = f"/todo/{todo['id']}", "/todo"
-    expect(headers["location"] == path, f"{url}/todo", f"Location: {path}", headers["location"])
-    _, found = curl(200, url + path)
-    expect(found == todo, url + path, todo, found)
-    for _ in range(MAX_PAGES):
-        headers, listed = curl(200, url + page)
-        expect(isinstance(listed, list), url + page, "a list of todos", listed)
-        if todo in listed:
-            return
-        following = re.findall(r'<([^>]*)>; rel="next"', headers.get("link", ""))
-        expect(following, url + page, f"the new todo {todo['id']} or a next page", listed)
-        [page] = following
-    print(f"the new todo is not on the first {MAX_PAGES} pages; it was found by its id, so that is no failure")
+        return headers, json.loads(str(headers.get_payload()))
+    except ValueError:
+        sys.exit(f"error: {url}: expected JSON, got {headers.get_payload()!r}")
 
 
 def main() -> None:
     url = sys.argv[-1].rstrip("/")
     if not re.match(r"https?://[^/]+$", url):
-        print(
-            f"error: URL is {url!r}, expected a URL like https://abc123.execute-api.us-west-2.amazonaws.com",
-            file=sys.stderr,
-        )
+        print(f"error: URL is {url!r}, expected the URL of an API like https://api.example.com", file=sys.stderr)
         sys.exit(2)
-    dogs(url)
-    todos(url)
+    for path, genders in (("/dogs", ("male", "female")), ("/dogs/males", ("male",)), ("/dogs/females", ("female",))):
+        _, dog = curl(200, url + path)
+        is_dog = isinstance(dog, dict) and dog.get("name") and dog.get("gender") in genders
+        expect(is_dog, url + path, f"a name and a gender of {genders}", dog)
+    todos = f"{url}/todo"
+    headers, todo = curl(201, todos, "-d", "data=walk the dog")
+    is_todo = isinstance(todo, dict) and todo.get("data") == "walk the dog" and "id" in todo
+    expect(is_todo, todos, "the new todo with its id", todo)
+    path = f"/todo/{todo['id']}"
+    expect(headers["location"] == path, todos, f"Location: {path}", headers["location"])
+    _, found = curl(200, url + path)
+    expect(found == todo, url + path, todo, found)
+    headers, listed = curl(200, todos)
+    is_listed = isinstance(listed, list) and (todo in listed or 'rel="next"' in headers.get("link", ""))
+    expect(is_listed, todos, f"a list with {todo} or a link to a next page", listed)
     print("every route answered as it should")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,11 @@ def local(folder: str) -> Document:
 
 def settings(folder: str) -> dict[str, str]:
     """The settings of the folder's local template."""
-    words = shlex.split((ROOT / folder / ".local/settings").read_text())
-    return dict(word.split("=", 1) for word in words)
+    return pairs((ROOT / folder / ".local/settings").read_text())
+
+
+def pairs(text: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in shlex.split(text))
 
 
 def registry() -> str:
@@ -49,17 +53,14 @@ def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
 
 def variants() -> list[tuple[str, str, Document]]:
     """Folder, settings and template for all settings that lint looks at, except the default."""
-
-    def variant(folder: str, switches: str) -> tuple[str, str, Document]:
-        return folder, switches, synthesize(folder, **dict(switch.split("=", 1) for switch in switches.split()))
-
-    wanted = [(folder, switches) for folder in FOLDERS for switches in _switches(folder)[1:]]
+    wanted = [(folder, switches) for folder in FOLDERS for switches in _switches(folder)]
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(variant, *zip(*wanted, strict=True)))
+        documents = pool.map(lambda each: synthesize(each[0], **pairs(each[1])), wanted)
+        return [(*each, document) for each, document in zip(wanted, documents, strict=True)]
 
 
 def _switches(folder: str) -> list[str]:
-    """The settings that the folder's lint looks at, the default first."""
+    """The settings that the folder's lint looks at, without the default, which comes first."""
     makefile = (ROOT / folder / "Makefile").read_text().replace("\\\n", " ")
-    [line] = [line for line in makefile.splitlines() if line.startswith("VARIANTS := ")]
-    return shlex.split(line)[2:]
+    [line] = re.findall("^VARIANTS := (.*)", makefile, re.MULTILINE)
+    return shlex.split(line)[1:]
