@@ -21,7 +21,7 @@ class Alarms(Construct):
         self._actions = [actions.SnsAction(topic) for topic in topics]
 
     def add(self, id: str, metric: cloudwatch.IMetric, *, at_least: float, description: str, periods: int = 1) -> None:
-        """In alarm when a count of faults is `at_least` so high for `periods` in a row; missing data is good."""
+        """In alarm when the metric, which grows with faults, is >= `at_least` for `periods` in a row; missing data is good."""
         more = {"threshold": at_least, "evaluation_periods": periods, "treat_missing_data": GOOD}
         self._add(id, description, metric=metric, **more)
 

@@ -16,8 +16,8 @@ HEALTH_PATH = "/healthz"
 class EndpointService(Construct):
     """`allowed_principal` is the ARN of the one principal that may connect, without acceptance.
 
-    `target_type` INSTANCE or IP as the compute registers itself with `target_group`. `name` is the endpoint service's
-    name, which the gateway's team needs.
+    `target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks. `name` is the name of the endpoint service,
+    which the gateway's team needs.
     """
 
     def __init__(

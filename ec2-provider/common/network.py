@@ -1,5 +1,5 @@
-"""A VPC that nothing enters or leaves but through its VPC endpoints: two isolated subnets, no internet or NAT gateway, and a
-resolver that answers for names of AWS alone.
+"""A VPC with two isolated subnets, without internet or NAT gateway. Traffic leaves it by VPC endpoints alone, and its resolver
+answers for names of AWS alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Network(Construct):
             resource = cast(ec2.CfnSubnet, subnet.node.default_child)
             resource.availability_zone = None
             resource.availability_zone_id = zone_id
-        reason = "nothing gets in or out but through the endpoints; flow logs would cost more than they show"
+        reason = "traffic leaves by VPC endpoints alone; flow logs would cost more than they show"
         acknowledge(self.vpc, "AwsSolutions-VPC7", reason)
         self._filter_names()
         self._interfaces = [self._interface(name) for name in interfaces]
@@ -59,8 +59,8 @@ class Network(Construct):
     def _filter_names(self) -> None:
         """Answer for AWS's names alone: a query for any other name could carry data to the server of the name.
 
-        No route and no security group stops a query. When the firewall fails, the resolver answers nothing: that is the
-        default of a VPC.
+        No route and no security group stops a query. By default it fails closed: when it fails, the
+        resolver answers nothing.
         """
         allowed = resolver.CfnFirewallDomainList(self, "AllowedNames", domains=["*.amazonaws.com"])
         everything = resolver.CfnFirewallDomainList(self, "AllNames", domains=["*"])
@@ -99,8 +99,8 @@ class Network(Construct):
             endpoint.add_to_policy(statement.copy(principals=[iam.AnyPrincipal()]))
 
     def allow_from(self, client: ec2.IConnectable) -> None:
-        """Let `client` reach every endpoint, and nothing else."""
+        """Let `client` reach every endpoint."""
         for endpoint in self._interfaces:
             client.connections.allow_to(endpoint, ec2.Port.tcp(443), "AWS endpoint")
-        # A gateway endpoint has no address of its own: the route table is the boundary.
+        # A gateway endpoint has no security group. The route table has no other way out.
         client.connections.allow_to(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "gateway endpoints")

