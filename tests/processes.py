@@ -97,7 +97,7 @@ class LocalRun(Part):
 
     def __init__(self, log: Path, root: Path = ROOT, **environ: str) -> None:
         self.ports = free_ports()
-        super().__init__(log, str(root), "make local", **os.environ, **self.ports, **environ)
+        super().__init__(log, str(root), "make local", **{**os.environ, **self.ports, **environ})
         self.url = f"http://127.0.0.1:{self.ports['API_PORT']}"
 
     def is_ready(self) -> bool:

@@ -83,7 +83,7 @@ class Settings:
         read, problems = read_variables(environ, cls.variables())
         values: dict[str, Any] = dict(read)
         for each in fields(cls):
-            if each.type in (bool, "bool") and each.name in read:
+            if each.type is bool and each.name in read:
                 values[each.name] = read[each.name] == "1"
         if region := read.get("region"):
             chosen = read.get("zone_ids")

@@ -178,7 +178,7 @@ def test_a_folder_is_bootstrapped_before_anybody_knows_its_other_settings() -> N
     assert "The config profile (nobodys) could not be found" in done.stderr
 
 
-def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session) -> None:
     # Its resources are still listed, with ids that EC2 does not know any more.
     deploy_subnets(session)
     session.client("cloudformation", region_name="us-west-2").delete_stack(StackName="a-stack")

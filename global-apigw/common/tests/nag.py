@@ -1,4 +1,4 @@
-"""cdk-nag over the app: `python -m tests.nag OUTDIR`; ends non-zero when a rule is neither kept nor acknowledged."""
+"""cdk-nag over the app: `python -m common.tests.nag OUTDIR`; ends non-zero when a rule is neither kept nor acknowledged."""
 
 import os
 import sys
