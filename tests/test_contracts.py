@@ -33,7 +33,7 @@ IDLE = {
 }
 DRAIN = {
     "ecs-provider": number("ecs-provider", "image/main.go", r"drainFor = (\d+) \* time.Second"),
-    "ec2-provider": number("ec2-provider", "todo/settings.py", r'"DRAIN_SECONDS": \("(\d+)"'),
+    "ec2-provider": number("ec2-provider", "todo/settings.py", r'drain_seconds: .*default="(\d+)"'),
 }
 
 

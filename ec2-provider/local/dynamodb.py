@@ -1,14 +1,11 @@
 """DynamoDB on this machine, emulated by moto, with the table as the synthesized template defines it.
 
-`python -m local.dynamodb --template FILE --port N`; its data is gone when it ends.
+`python -m local.dynamodb TEMPLATE PORT`; its data is gone when it ends.
 """
 
-import argparse
 import json
 import logging
-import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,29 +44,22 @@ def call(moto: Flask, action: str, request: str | bytes) -> None:
         raise ValueError(f"moto refuses {action}: {answer.text}")
 
 
-def serve(listener: socket.socket, app: Any) -> None:
+def serve(port: int, app: Any) -> None:
     """Until SIGINT or SIGTERM, one request at a time: a conditional write is atomic in DynamoDB, moto takes two steps."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line a request
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = make_server("127.0.0.1", 0, app, fd=listener.fileno())
+    server = make_server("127.0.0.1", port, app)
     print(f"DynamoDB is ready: http://127.0.0.1:{server.port}, table {TABLE_NAME} in {REGION}", flush=True)
     server.serve_forever()
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Run DynamoDB on this machine, with the template's table.")
-    parser.add_argument("--template", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    args = parser.parse_args(argv)
+def main(template: str, port: str) -> None:
     try:
-        moto = create_dynamodb(args.template)
-        listener = socket.create_server(("127.0.0.1", args.port))
+        moto = create_dynamodb(Path(template))
     except ValueError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: port {args.port} cannot be used ({os.strerror(error.errno or 0)}): change DYNAMODB_PORT")
-    serve(listener, moto)
+    serve(int(port), moto)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

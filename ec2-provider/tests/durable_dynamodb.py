@@ -6,7 +6,6 @@ No emulator at hand keeps its data and knows ReturnValuesOnConditionCheckFailure
 
 import io
 import os
-import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +30,7 @@ def main(template: str, port: str, journal: str) -> None:
         start_response(status, list(headers))
         return answer
 
-    serve(socket.create_server(("127.0.0.1", int(port))), journaled)
+    serve(int(port), journaled)
 
 
 if __name__ == "__main__":

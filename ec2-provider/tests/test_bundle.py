@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,8 +22,8 @@ with socket.socket() as s:  # SIOCSIFFLAGS: IFF_UP
 INSTALL_AND_ASK = """
 set -eu
 "$PYTHON" -c "$LO_UP"
-"$BUNDLE/install.sh" "$DEST"
-cd "$DEST"
+bundle/install.sh installed
+cd installed
 venv/bin/gunicorn -c todo/gunicorn.conf.py & server=$!
 curl --silent --show-error --fail --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/healthz
 kill "$server"
@@ -31,30 +33,32 @@ wait "$server"
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle for this machine, the same for the same input."""
+    """A bundle for this machine."""
     path = tmp_path_factory.mktemp("bundle") / "deep" / "bundle.tar.gz"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundle, "PYTHON", f"{sys.version_info.major}.{sys.version_info.minor}")
         patch.setattr(bundle, "PLATFORMS", [])
-        bundle.main(["--out", str(path)])
-        patch.setattr(subprocess, "run", None)  # the second build downloads nothing
-        assert bundle.pack() == path.read_bytes()
+        bundle.main(path)
     return path
 
 
 def test_holds_the_app_and_the_pinned_wheels_only(native: Path) -> None:
     with tarfile.open(native) as tar:
-        entries = tar.getmembers()
-    names = [entry.name for entry in entries]
-    assert names == sorted(names)
-    assert {(entry.mtime, entry.uid, entry.gid, entry.uname) for entry in entries} == {(0, 0, 0, "")}
-    assert {entry.name for entry in entries if entry.mode & 0o111} == {"install.sh"}
-    wheels = [name.removeprefix("wheels/").split("-")[0] for name in names if name.startswith("wheels/")]
+        modes = {entry.name: entry.mode for entry in tar.getmembers()}
+    assert list(modes) == sorted(modes)
+    assert [name for name in modes if modes[name] & 0o111] == ["install.sh"]
+    wheels = {name.split("-")[0] for name in modes if name.startswith("wheels/")}
     pinned = re.findall(r"^([\w-]+)==", (bundle.APP / "requirements.txt").read_text(), re.MULTILINE)
-    assert sorted(wheels) == sorted(name.replace("-", "_") for name in pinned)
+    assert wheels == {f"wheels/{name.replace('-', '_')}" for name in pinned}
     app = {f"todo/{path.name}" for path in bundle.APP.glob("*.py")}
     others = {"install.sh", "python-version", "requirements.txt", "todo.service"}
-    assert {name for name in names if not name.startswith("wheels/")} == app | others
+    assert {name for name in modes if not name.startswith("wheels/")} == app | others
+
+
+def test_the_same_input_gives_the_same_bytes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bundle.pack(tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert bundle.pack(tmp_path) == first
 
 
 def test_requirements_do_not_depend_on_the_machine_that_builds() -> None:
@@ -62,31 +66,19 @@ def test_requirements_do_not_depend_on_the_machine_that_builds() -> None:
     assert ";" not in (bundle.APP / "requirements.txt").read_text()
 
 
-def test_changed_requirements_are_downloaded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, commands = shutil.copytree(bundle.APP, tmp_path / "todo"), []
-
-    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, returncode=0)
-
-    monkeypatch.setattr(bundle, "APP", app)
-    monkeypatch.setattr(bundle, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(subprocess, "run", pip)
-    for content in (None, None, "flask==0\n"):
-        if content:
-            (app / "requirements.txt").write_text(content)
-        bundle.wheels()
-    assert len(commands) == 2
-    assert {"--platform=manylinux2014_aarch64", "--python-version=3.13", "--require-hashes"} <= set(commands[0])
+def test_pip_takes_the_wheels_of_the_instance_and_checks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Mock(return_value=subprocess.CompletedProcess([], returncode=0))
+    monkeypatch.setattr(subprocess, "run", run)
+    bundle.download(tmp_path)
+    assert {"--platform=manylinux2014_aarch64", "--python-version=3.13", "--require-hashes"} <= {*run.call_args.args[0]}
 
 
 def test_fails_when_pip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(SystemExit, match="error: pip could not download the wheels"):
-        bundle.main(["--out", str(tmp_path / "bundle.tar.gz")])
-    assert list((tmp_path / "cache").iterdir()) == [] and not (tmp_path / "bundle.tar.gz").exists()
+        bundle.main(tmp_path / "bundle.tar.gz")
+    assert not (tmp_path / "bundle.tar.gz").exists()
 
 
 def without_network() -> list[str]:
@@ -99,17 +91,9 @@ def without_network() -> list[str]:
 def test_installs_and_answers_with_the_network_cut_off(native: Path, tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     subprocess.run(["tar", "-xzf", native, "-C", tmp_path / "bundle"], check=True)
-    environ = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "PYTHON": sys.executable,
-        "LO_UP": LO_UP,
-        "BUNDLE": str(tmp_path / "bundle"),
-        "DEST": str(tmp_path / "installed"),
-        "TABLE_NAME": "todo",
-        "AWS_REGION": "us-west-2",
-        "DRAIN_SECONDS": "0",
-    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    service = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "DRAIN_SECONDS": "0"}
+    environ = service | {"PATH": path, "HOME": str(tmp_path), "PYTHON": sys.executable, "LO_UP": LO_UP}
     command = [*without_network(), "bash", "-c", INSTALL_AND_ASK]
     result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout.strip()) == (0, '{"status": "ok"}'), result.stderr

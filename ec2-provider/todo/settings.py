@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 # Each worker process makes so many DynamoDB calls at a time, over one connection each, and works on so many requests at a
 # time. With more of them, threads would only wait for Python's lock, and the slowest request would take longer. The
@@ -11,40 +11,39 @@ from typing import Self
 MAX_CONCURRENT_CALLS = 6
 MAX_CONCURRENT_REQUESTS = MAX_CONCURRENT_CALLS + 1
 
-_VARIABLES = {  # name: (default, pattern, example); a variable without a default is required
-    "TABLE_NAME": ("", r"[\w.-]{3,255}", "todo"),
-    "AWS_REGION": ("", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2"),
-    "ACCESS_LOG": ("on", r"on|off", "off"),
-    "HOST": ("0.0.0.0", r"\S+", "127.0.0.1"),  # noqa: S104  the load balancer reaches an instance by its address
-    "PORT": ("8080", r"\d{1,5}", "8080"),
-    "DRAIN_SECONDS": ("100", r"\d{1,3}", "100"),
-}
-
 
 class SettingsError(Exception):
     """Every missing or malformed variable, one a line, each with an example."""
+
+
+def _variable(pattern: str, example: str, default: str = "") -> Any:
+    """A field of Settings that the variable of its name holds; without a default, the variable is required."""
+    return field(metadata={"pattern": pattern, "example": example, "default": default})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The values of the variables, as they are written there."""
 
-    table_name: str
-    aws_region: str
-    access_log: str
-    host: str
-    port: str
-    drain_seconds: str
+    table_name: str = _variable(r"[\w.-]{3,255}", "todo")
+    aws_region: str = _variable(r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
+    access_log: str = _variable("on|off", "off", default="on")
+    # The load balancer reaches an instance by its address.
+    host: str = _variable(r"\S+", "127.0.0.1", default="0.0.0.0")  # noqa: S104
+    port: str = _variable(r"\d{1,5}", "8080", default="8080")
+    drain_seconds: str = _variable(r"\d{1,3}", "100", default="100")
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Raises SettingsError."""
-        values = {name: environ.get(name) or default for name, (default, _, _) in _VARIABLES.items()}
-        problems = [
-            f"error: {name} is {repr(values[name]) if values[name] else 'missing'}, for example {name}={example}"
-            for name, (_, pattern, example) in _VARIABLES.items()
-            if not re.fullmatch(pattern, values[name], re.ASCII)
-        ]
+        values, problems = {}, []
+        for each in fields(cls):
+            name, rule = each.name.upper(), each.metadata
+            values[each.name] = value = environ.get(name) or rule["default"]
+            if not re.fullmatch(rule["pattern"], value, re.ASCII):
+                problems.append(
+                    f"error: {name} is {repr(value) if value else 'missing'}, for example {name}={rule['example']}"
+                )
         if problems:
             raise SettingsError("\n".join(problems))
-        return cls(**{name.lower(): value for name, value in values.items()})
+        return cls(**values)

@@ -27,7 +27,6 @@ PERSONAL = (
     "PYTHONDONTWRITEBYTECODE",  # compiling the CDK anew would double the time of every synth
 )
 READS = ("Describe", "Get", "List", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
-WHEELS = "ec2-provider/.build/wheels"
 Shell = dict[str, str]
 
 
@@ -112,9 +111,6 @@ class Checkout:
 
     def __post_init__(self) -> None:
         checkout(self.root)
-        (ROOT / WHEELS).mkdir(parents=True, exist_ok=True)
-        (self.root / WHEELS).parent.mkdir()
-        (self.root / WHEELS).symlink_to(ROOT / WHEELS)
         self.docker = self.root / "docker.txt"
         self.docker.touch()
 
