@@ -1,17 +1,15 @@
 """The vCPUs that a deploy launches must fit into the account's quota: the rehearsal shows the refusal, this the counting."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import jmespath  # type: ignore[import-untyped]
+import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from common.checks import CheckError
 from common.settings import Settings
-from infra.checks import LAUNCHED, check_quota
-from tests.test_template import only, synthesize
+from infra import checks
 
 SETTINGS = Settings.read({"AWS_ACCOUNT": "333333333333", "AWS_REGION": "us-west-2"}, stack="ec2-provider")
 OURS = {"InstanceType": "t4g.micro", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 1}}
@@ -23,56 +21,43 @@ OTHERS = [
 ]
 
 
-class Pages(list[dict[str, Any]]):
-    def search(self, expression: str) -> Iterator[Any]:
-        return (found for page in self for found in jmespath.search(expression, page))
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Checks an account with a quota, or none that may be read, and instances."""
+
+    def check(value: float | None, *instances: dict[str, Any], deployed: bool = True) -> None:
+        clients: dict[str, Any] = {name: boto3.client(name, "us-west-2") for name in ("service-quotas", "ec2")}
+        quotas, ec2 = map(Stubber, clients.values())
+        if value is None:
+            quotas.add_client_error("get_service_quota", "AccessDeniedException")
+        else:
+            asked = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
+            quotas.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+        running = {"Filters": [{"Name": "instance-state-name", "Values": ["pending", "running"]}]}
+        ec2.add_response("describe_instances", {"Reservations": [{"Instances": [*instances]}]}, running)
+        monkeypatch.setattr(checks, "stack_resources", lambda *_: ["group"] * deployed)
+        with quotas, ec2:
+            checks.check_quota(Mock(client=lambda name, **_: clients[name]), SETTINGS)
+
+    return check
 
 
-class Account:
-    """Service Quotas, EC2 and CloudFormation of an account that has a quota, or none that may be read, and instances."""
-
-    def __init__(self, value: float | None, *instances: dict[str, Any], deployed: bool = True) -> None:
-        self.value, self.instances, self.deployed = value, instances, deployed
-
-    def client(self, *_: object, **__: object) -> "Account":
-        return self
-
-    def get_service_quota(self, **asked: str) -> dict[str, Any]:
-        assert asked == {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
-        if self.value is None:
-            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetServiceQuota")
-        return {"Quota": {"Value": self.value}}
-
-    def get_paginator(self, operation: str) -> "Account":
-        return self
-
-    def paginate(self, **asked: Any) -> Pages:
-        if "Filters" in asked:
-            assert asked["Filters"] == [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-            return Pages({"Reservations": [{"Instances": [instance]}]} for instance in self.instances)
-        group = {"ResourceType": "AWS::AutoScaling::AutoScalingGroup", "PhysicalResourceId": "group"}
-        status = "CREATE_COMPLETE" if self.deployed else "DELETE_COMPLETE"
-        return Pages([{"StackResourceSummaries": [group | {"ResourceStatus": status}]}])
-
-
-def check(account: Account) -> None:
-    check_quota(account, SETTINGS)  # type: ignore[arg-type]
-
-
-def test_a_replacement_within_the_quota_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    check(Account(8, OURS, OURS, *OTHERS))
+def test_a_replacement_within_the_quota_prints_nothing(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    check(8, OURS, OURS, *OTHERS)
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("account", [Account(7, OURS, OURS), Account(8, OURS, OURS, HYPER), Account(3, deployed=False)])
-def test_fails_when_a_deploy_launches_more_than_the_quota(account: Account) -> None:
+@pytest.mark.parametrize(("quota", "running"), [(7, [OURS, OURS]), (8, [OURS, OURS, HYPER]), (3, [])])
+def test_fails_when_a_deploy_launches_more_than_the_quota(check: Any, quota: int, running: Any) -> None:
     message = "this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
     with pytest.raises(CheckError, match=message):
-        check(account)
+        check(quota, *running, deployed=bool(running))
 
 
-def test_a_new_account_is_told_before_it_cannot_replace_its_instances(capsys: pytest.CaptureFixture[str]) -> None:
-    check(Account(5, deployed=False))
+def test_a_new_account_is_told_before_it_cannot_replace_its_instances(
+    check: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(5, deployed=False)
     assert capsys.readouterr().out == (
         "account 333333333333 may run 5 vCPUs in us-west-2 (quota L-1216C47A), 0 run already: enough for this deploy, but the "
         "next one replaces the instances and needs 8; ask for more now: aws service-quotas "
@@ -80,14 +65,7 @@ def test_a_new_account_is_told_before_it_cannot_replace_its_instances(capsys: py
     )
 
 
-def test_a_quota_that_may_not_be_read_stops_no_deploy(capsys: pytest.CaptureFixture[str]) -> None:
-    check(Account(None, OURS, OURS))
-    [line] = capsys.readouterr().out.splitlines()
-    assert line.startswith("not checked: the quota L-1216C47A of account 333333333333, which could not be read: ")
-
-
-def test_a_deploy_launches_as_many_vcpus_as_the_template_says(tmp_path: Path) -> None:
-    template = synthesize(tmp_path)
-    template.has_resource_properties("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": "t4g.micro"}})
-    group = only(template, "AWS::AutoScaling::AutoScalingGroup")
-    assert int(group["Properties"]["MinSize"]) * 2 == LAUNCHED
+def test_a_quota_that_may_not_be_read_stops_no_deploy(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    check(None)
+    reason = "not checked: the quota L-1216C47A of account 333333333333, which could not be read: "
+    assert capsys.readouterr().out.startswith(reason)

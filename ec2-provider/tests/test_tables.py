@@ -1,8 +1,7 @@
-"""The table that instances serve: an adopted table, a change to another one, and one that a failed creation left."""
+"""The table that instances serve: the checks of an adopted one, of a change to another one, and of one that a failed creation left."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,38 +12,7 @@ from moto.cloudformation.models import cloudformation_backends
 from common.checks import CheckError
 from infra.checks import check_table, report_left_table
 from infra.settings import STACK, TAGS, Ec2Settings
-from tests.test_template import ENVIRON, synthesize
-
-OWN_TABLE = {"Fn::GetAtt": ["DatabaseTableF104A135", "Arn"]}
-
-
-def table_arn(name: str) -> dict[str, Any]:
-    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":dynamodb:us-west-2:333333333333:table/{name}"]]}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("table_name", "tables"),
-    [("", OWN_TABLE), ("todo-b,todo-a", [table_arn("todo-b"), table_arn("todo-a"), OWN_TABLE])],
-)
-def test_instances_may_use_their_table_until_others_have_replaced_them(
-    tmp_path: Path, table_name: str, tables: Any
-) -> None:
-    # A role and an endpoint policy change minutes before the first new instance serves.
-    template = synthesize(tmp_path, TABLE_NAME=table_name)
-    for type in ("AWS::IAM::Policy", "AWS::EC2::VPCEndpoint"):
-        documents = [body["Properties"]["PolicyDocument"] for body in template.find_resources(type).values()]
-        [statement] = [each for document in documents for each in document["Statement"] if "dynamodb" in str(each)]
-        assert statement["Resource"] == tables
-
-
-def test_a_table_that_exists_is_adopted_so_that_a_restore_can_be_served(tmp_path: Path) -> None:
-    template = synthesize(tmp_path, TABLE_NAME="todo-b,todo-a")
-    assert "TABLE_NAME='todo-b'" in str(template.find_resources("AWS::EC2::LaunchTemplate"))
-    template.has_output("tablename", {"Value": "todo-b"})
-    # The stack's own stays as it is; while idle it costs nothing.
-    assert list(template.find_resources("AWS::DynamoDB::Table")) == ["DatabaseTableF104A135"]
-    alarms = [str(body) for body in template.find_resources("AWS::CloudWatch::Alarm").values()]
-    assert sorted(alarm.count("todo-b") for alarm in alarms) == [0, 3, 3]
+from tests.test_template import ENVIRON
 
 
 @pytest.fixture
@@ -53,51 +21,50 @@ def session() -> Iterator[boto3.Session]:
         yield boto3.Session(region_name="us-west-2")
 
 
-def properties(key: str) -> dict[str, Any]:
-    return {
-        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
-        "BillingMode": "PAY_PER_REQUEST",
+def table(key: str) -> Any:
+    attribute = {"AttributeName": key}
+    keys = {
+        "KeySchema": [attribute | {"KeyType": "HASH"}],
+        "AttributeDefinitions": [attribute | {"AttributeType": "S"}],
     }
+    return {**keys, "BillingMode": "PAY_PER_REQUEST"}
 
 
-def create_table(session: boto3.Session, name: str, *, key: str = "id", kept: bool = True) -> None:
-    """`kept` as the stack keeps its own; a restore brings none of it back."""
-    dynamodb: Any = session.client("dynamodb")
-    tags = [{"Key": key, "Value": value} for key, value in TAGS.items() if kept]
-    dynamodb.create_table(TableName=name, DeletionProtectionEnabled=kept, Tags=tags, **properties(key))
-    recovery = {"PointInTimeRecoveryEnabled": kept}
-    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
+def create_table(session: boto3.Session, *, key: str = "id", kept: bool = True) -> None:
+    """todo-b, `kept` as the stack keeps its own; a restore brings none of it back."""
+    dynamodb = session.client("dynamodb")
+    tags: Any = [{"Key": key, "Value": value} for key, value in TAGS.items() if kept]
+    dynamodb.create_table(TableName="todo-b", DeletionProtectionEnabled=kept, Tags=tags, **table(key))
+    recovery: Any = {"PointInTimeRecoveryEnabled": kept}
+    dynamodb.update_continuous_backups(TableName="todo-b", PointInTimeRecoverySpecification=recovery)
 
 
 def deploy(session: boto3.Session, *, serves: str | None = None) -> str:
     """A stack with its own table, which it serves unless it `serves` another; gives the name of its own."""
-    resources = {"T": {"Type": "AWS::DynamoDB::Table", "Properties": properties("id")}}
+    resources = {"T": {"Type": "AWS::DynamoDB::Table", "Properties": table("id")}}
     template = {"Resources": resources, "Outputs": {"tablename": {"Value": serves or {"Ref": "T"}}}}
     cloudformation = session.client("cloudformation")
     cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(template))
-    [table] = cloudformation.list_stack_resources(StackName=STACK)["StackResourceSummaries"]
-    return str(table["PhysicalResourceId"])
+    [own] = cloudformation.list_stack_resources(StackName=STACK)["StackResourceSummaries"]
+    return str(own["PhysicalResourceId"])
 
 
 def check(session: boto3.Session, table_name: str) -> None:
     check_table(session, Ec2Settings.read({**ENVIRON, "TABLE_NAME": table_name}))
 
 
-def test_fails_when_the_table_to_adopt_is_not_there(session: boto3.Session) -> None:
-    message = r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
-    with pytest.raises(CheckError, match=message):
+def test_fails_when_the_table_to_adopt_is_not_there_or_has_another_key(session: boto3.Session) -> None:
+    with pytest.raises(
+        CheckError, match=r"todo-b, which account 333333333333 does not have in us-west-2; its .* list-tables"
+    ):
         check(session, "todo-b")
-
-
-def test_fails_when_the_table_to_adopt_has_another_key(session: boto3.Session) -> None:
-    create_table(session, "todo-b", key="name")
+    create_table(session, key="name")
     with pytest.raises(CheckError, match=r"is ACTIVE and has the key .*'name'.*, expected ACTIVE and .*'id'"):
         check(session, "todo-b")
 
 
 def test_fails_when_a_restored_table_is_not_kept_like_the_stack_s_own(session: boto3.Session) -> None:
-    create_table(session, "todo-b", kept=False)
+    create_table(session, kept=False)
     with pytest.raises(CheckError) as error:
         check(session, "todo-b")
     # They are pasted at night: each must be whole.
@@ -114,7 +81,7 @@ def test_nothing_is_said_of_a_first_deploy_or_an_unchanged_table(
     session: boto3.Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(session, "")
-    create_table(session, "todo-b")
+    create_table(session)
     check(session, "todo-b")
     deploy(session)
     check(session, "")
@@ -125,7 +92,7 @@ def test_nothing_is_said_of_a_first_deploy_or_an_unchanged_table(
 def test_a_change_that_cuts_nobody_off_is_said_with_what_it_means(
     session: boto3.Session, capsys: pytest.CaptureFixture[str], serves: str | None, table_name: str
 ) -> None:
-    create_table(session, "todo-b")
+    create_table(session)
     served = deploy(session, serves=serves)
     check(session, table_name)
     assert capsys.readouterr().out.startswith(
@@ -137,7 +104,7 @@ def test_a_change_that_cuts_nobody_off_is_said_with_what_it_means(
 def test_fails_when_a_change_would_cut_the_old_instances_off_and_names_the_way(
     session: boto3.Session, back: bool
 ) -> None:
-    create_table(session, "todo-b")
+    create_table(session)
     own = deploy(session, serves="todo-a")
     wanted = own if back else "todo-b"
     with pytest.raises(CheckError, match=rf"serve the table todo-a, .*: TABLE_NAME={wanted},todo-a; a later deploy"):

@@ -13,6 +13,7 @@ from aws_cdk.assertions import Match, Template
 
 from app import build
 from common.settings import SettingsError
+from infra.checks import LAUNCHED
 
 FOLDER = Path(__file__).parent.parent
 ENVIRON = {
@@ -110,30 +111,35 @@ def group(template: Template) -> dict[str, Any]:
     return only(template, "AWS::AutoScaling::AutoScalingGroup")
 
 
-@pytest.fixture(scope="module")
-def preferences(group: dict[str, Any]) -> dict[str, Any]:
-    """Those of the instance refresh."""
+def refresh(group: dict[str, Any]) -> dict[str, Any]:
     return dict(group["UpdatePolicy"]["AutoScalingInstanceRefresh"]["Preferences"])
 
 
-def test_two_instances_are_replaced_without_a_gap(group: dict[str, Any], preferences: dict[str, Any]) -> None:
+def test_two_instances_are_replaced_without_a_gap(group: dict[str, Any]) -> None:
     percentages = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200}
     expected = {"InstanceMaintenancePolicy": percentages, "MinSize": "2", "HealthCheckType": "ELB"}
     assert group["Properties"] | expected == group["Properties"]
-    assert preferences | percentages == preferences
+    assert refresh(group) | percentages == refresh(group)
+
+
+def test_the_check_of_the_quota_counts_as_many_vcpus_as_a_deploy_launches(
+    template: Template, group: dict[str, Any]
+) -> None:
+    template.has_resource_properties("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": {"InstanceType": "t4g.micro"}})
+    assert int(group["Properties"]["MinSize"]) * 2 == LAUNCHED
 
 
 def test_a_deploy_does_not_take_back_what_autoscaling_has_added(group: dict[str, Any]) -> None:
     assert "DesiredCapacity" not in group["Properties"]
 
 
-def test_no_alarm_keeps_the_repairing_deploy_from_starting(preferences: dict[str, Any]) -> None:
+def test_no_alarm_keeps_the_repairing_deploy_from_starting(group: dict[str, Any]) -> None:
     # Auto Scaling starts no refresh while a listed alarm is in ALARM or INSUFFICIENT_DATA; a rollback is a refresh too.
-    assert preferences.keys() == {"InstanceWarmup", "MaxHealthyPercentage", "MinHealthyPercentage"}
+    assert refresh(group).keys() == {"InstanceWarmup", "MaxHealthyPercentage", "MinHealthyPercentage"}
 
 
-def test_a_refresh_does_not_outrun_its_instances(group: dict[str, Any], preferences: dict[str, Any]) -> None:
-    assert preferences["InstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
+def test_a_refresh_does_not_outrun_its_instances(group: dict[str, Any]) -> None:
+    assert refresh(group)["InstanceWarmup"] >= group["Properties"]["HealthCheckGracePeriod"] > 0
 
 
 def test_cpu_scaling_sees_a_new_instance_as_soon_as_it_has_booted(group: dict[str, Any]) -> None:
@@ -161,6 +167,32 @@ def test_an_instance_reads_its_bundle_and_uses_its_table_and_nothing_else(templa
         "s3:GetObject",
     ]
     assert not any("*" in str(statement["Resource"]) for statement in statements)
+
+
+@pytest.fixture(scope="module")
+def adopting(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return synthesize(tmp_path_factory.mktemp("adopting"), TABLE_NAME="todo-b,todo-a")
+
+
+def test_instances_may_use_their_table_until_others_have_replaced_them(template: Template, adopting: Template) -> None:
+    # A role and an endpoint policy change minutes before the first new instance serves.
+    arn = ":dynamodb:us-west-2:333333333333:table"
+    adopted = [{"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f"{arn}/todo-{which}"]]} for which in "ba"]
+    own = {"Fn::GetAtt": ["DatabaseTableF104A135", "Arn"]}
+    for tables, stack in ((own, template), ([*adopted, own], adopting)):
+        for type in ("AWS::IAM::Policy", "AWS::EC2::VPCEndpoint"):
+            documents = [body["Properties"]["PolicyDocument"] for body in stack.find_resources(type).values()]
+            [statement] = [each for document in documents for each in document["Statement"] if "dynamodb" in str(each)]
+            assert statement["Resource"] == tables
+
+
+def test_a_table_that_exists_is_adopted_so_that_a_restore_can_be_served(adopting: Template) -> None:
+    assert "TABLE_NAME='todo-b'" in str(adopting.find_resources("AWS::EC2::LaunchTemplate"))
+    adopting.has_output("tablename", {"Value": "todo-b"})
+    # The stack's own stays as it is; while idle it costs nothing.
+    assert list(adopting.find_resources("AWS::DynamoDB::Table")) == ["DatabaseTableF104A135"]
+    alarms = [str(body) for body in adopting.find_resources("AWS::CloudWatch::Alarm").values()]
+    assert sorted(alarm.count("todo-b") for alarm in alarms) == [0, 3, 3]
 
 
 def test_the_first_creation_waits_for_both_instances(template: Template) -> None:
