@@ -1,49 +1,74 @@
-"""The interface VPC endpoint of a service's endpoint service, and the addresses that the endpoint gets."""
+"""The path to the services: the shared NLB, and per service a listener and the addresses of an interface VPC endpoint."""
 
 from aws_cdk import Duration, Fn, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_elasticloadbalancingv2_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
+from common.load_balancer import internal_load_balancer, target_group
 from common.stack import acknowledge, closed_security_group, log_group
+from infra.registry import Service
 
 
-class AddressLookup(Construct):
-    """The lookups of all endpoints share a role that may describe network interfaces, and a log group."""
+class Endpoints:
+    """The NLB, the lookups' shared role and log group, and the resources that add_service() creates for a service.
 
-    def __init__(self, scope: Construct, id: str) -> None:
-        super().__init__(scope, id)
+    Logical ids come from the names of the services, never from their positions.
+    """
+
+    def __init__(self, scope: Construct, vpc: ec2.IVpc) -> None:
+        self._scope, self._vpc = scope, vpc
+        self._lookup = Construct(scope, "AddressLookup")
         # For functions of this account alone, as in AWS's own example: aws/agent-toolkit-for-aws,
         # processing-s3-uploads-with-step-functions/references/iam-roles.md.
-        own = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        own = {"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}}
         trusted = iam.ServicePrincipal("lambda.amazonaws.com", conditions=own)
-        self.role = iam.Role(self, "Role", assumed_by=trusted)
-        self.role.add_to_policy(iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"]))
+        self._role = iam.Role(self._lookup, "Role", assumed_by=trusted)
+        self._role.add_to_policy(iam.PolicyStatement(actions=["ec2:DescribeNetworkInterfaces"], resources=["*"]))
         reason = "ec2:DescribeNetworkInterfaces has no resource-level permission"
-        acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", reason)
-        self.log_group = log_group(self)
-        self.log_group.grant_write(self.role)
+        acknowledge(self._role, "AwsSolutions-IAM5[Resource::*]", reason)
+        self._log_group = log_group(self._lookup)
+        self._log_group.grant_write(self._role)
+        self._balancer = Construct(scope, "LoadBalancer")
+        self._nlb = internal_load_balancer(self._balancer, vpc=vpc, description="gateway NLB")
 
-
-class ServiceEndpoint(Construct):
-    """`addresses` are the endpoint's private addresses, one a subnet, as tokens."""
-
-    def __init__(
-        self, scope: Construct, id: str, *, vpc: ec2.IVpc, service_name: str, port: int, lookup: AddressLookup
-    ) -> None:
-        super().__init__(scope, id)
-        self.security_group = closed_security_group(self, vpc, f"endpoint of {id}")
+    def add_service(
+        self, name: str, service: Service, service_name: str, *, client: ec2.ISecurityGroup
+    ) -> tuple[elbv2.NetworkListener, elbv2.NetworkTargetGroup]:
+        """A listener on the service's own port, for `client` only, that forwards to the addresses of a new endpoint."""
+        scope, port = Construct(self._scope, name), service.endpoint_port
+        security_group = closed_security_group(scope, self._vpc, f"endpoint of {name}")
         endpoint = ec2.InterfaceVpcEndpoint(
-            self,
+            scope,
             "Endpoint",
-            vpc=vpc,
+            vpc=self._vpc,
             service=ec2.InterfaceVpcEndpointService(service_name, port),
-            security_groups=[self.security_group],
+            security_groups=[security_group],
             private_dns_enabled=False,
             open=False,
         )
-        numbers = range(len(vpc.isolated_subnets))
+        group = target_group(
+            self._balancer,
+            f"{name}-targets",
+            vpc=self._vpc,
+            port=port,
+            health_path=service.health_path,
+            target_type=elbv2.TargetType.IP,
+            targets=[targets.IpTarget(address, port) for address in self._addresses(scope, endpoint)],
+        )
+        listener = self._nlb.add_listener(
+            name, port=service.listener_port, protocol=elbv2.Protocol.TCP, default_target_groups=[group]
+        )
+        client.connections.allow_to(self._nlb, ec2.Port.tcp(service.listener_port), name)
+        self._nlb.connections.allow_to(security_group, ec2.Port.tcp(port), name)
+        return listener, group
+
+    def _addresses(self, scope: Construct, endpoint: ec2.InterfaceVpcEndpoint) -> list[str]:
+        """The endpoint's private addresses, one a subnet, as tokens."""
+        numbers = range(len(self._vpc.isolated_subnets))
         paths = [f"NetworkInterfaces.{number}.PrivateIpAddress" for number in numbers]
         # Selected one by one: with the list as a whole, the CDK adds one more provider function.
         interfaces = [Fn.select(number, endpoint.vpc_endpoint_network_interface_ids) for number in numbers]
@@ -56,15 +81,15 @@ class ServiceEndpoint(Construct):
             physical_resource_id=cr.PhysicalResourceId.of(endpoint.vpc_endpoint_id),
         )
         addresses = cr.AwsCustomResource(
-            self,
+            scope,
             "Addresses",
             on_update=call,  # on a create, too
-            role=lookup.role,
-            log_group=lookup.log_group,
+            role=self._role,
+            log_group=self._log_group,
             install_latest_aws_sdk=False,
             # A lookup takes seconds. Without a timeout, CloudFormation waits an hour for a lookup that never answers.
             service_timeout=Duration.minutes(5),
         )
         # The role needs its policy before the first lookup.
-        addresses.node.add_dependency(lookup)
-        self.addresses = [addresses.get_response_field(path) for path in paths]
+        addresses.node.add_dependency(self._lookup)
+        return [addresses.get_response_field(path) for path in paths]

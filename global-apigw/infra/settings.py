@@ -1,9 +1,5 @@
-"""The settings of global-apigw: the registry, and the name of each service's endpoint service.
+"""The settings of global-apigw: the registry, and the name of each service's endpoint service."""
 
-`python -m infra.settings REGISTRY` prints where a local run finds the services whose names are not set.
-"""
-
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +11,7 @@ from infra.registry import Registry, load_registry
 SERVICES = Path(__file__).parent.parent / "services.toml"
 NAME = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
 EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
-# The name of an endpoint service in a local template has the service's listener port in place of an id.
+# A stand-in has the service's listener port in place of an id: local/envoy.py finds the service there.
 STAND_IN = "com.amazonaws.vpce.us-west-2.vpce-svc-{:017}"
 
 
@@ -44,8 +40,3 @@ class GatewaySettings(Settings):
         if problems or wrong:
             raise SettingsError(problems + wrong)
         return cls(**values, **more, registry=registry, service_names=service_names)
-
-
-if __name__ == "__main__":
-    for service in load_registry(Path(sys.argv[1])).services.values():
-        print(f"--endpoint {STAND_IN.format(service.listener_port)}=127.0.0.1:{service.listener_port}")

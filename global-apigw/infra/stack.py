@@ -1,4 +1,4 @@
-"""The global-apigw stack: wires network, endpoints, load balancer and API, one service of the registry at a time."""
+"""The global-apigw stack: wires network, endpoints and API, one service of the registry at a time."""
 
 from aws_cdk import CfnOutput
 from constructs import Construct
@@ -7,8 +7,7 @@ from common.alarms import Alarms
 from common.network import Network
 from common.stack import BaseStack
 from infra.api import Api
-from infra.endpoints import AddressLookup, ServiceEndpoint
-from infra.load_balancer import LoadBalancer
+from infra.endpoints import Endpoints
 from infra.settings import GatewaySettings
 
 
@@ -19,16 +18,14 @@ class GlobalApigwStack(BaseStack):
         tags = {"owner": "platform-team", "service": "global-apigw", "cost-center": "platform"}
         super().__init__(scope, settings, description="one public API for services in other accounts", tags=tags)
         vpc = Network(self, "Network", zone_ids=settings.zone_ids).vpc
-        lookup = AddressLookup(self, "AddressLookup")
-        load_balancer = LoadBalancer(self, "LoadBalancer", vpc=vpc)
+        endpoints = Endpoints(self, vpc)
         api = Api(self, "Api", vpc=vpc, registry=settings.registry)
         alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
         api.add_alarms(alarms)
         # In order of name, so that the order of the file does not change the template.
         for name, service in sorted(settings.registry.services.items()):
-            service_name, port = settings.service_names[service.endpoint_service], service.endpoint_port
-            endpoint = ServiceEndpoint(self, name, vpc=vpc, service_name=service_name, port=port, lookup=lookup)
-            listener, target_group = load_balancer.add_service(name, service, endpoint, client=api.security_group)
+            service_name = settings.service_names[service.endpoint_service]
+            listener, target_group = endpoints.add_service(name, service, service_name, client=api.security_group)
             api.add_service(name, service, listener)
             alarms.healthy_targets(name, target_group)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)

@@ -7,24 +7,21 @@ import shutil
 import sys
 from pathlib import Path
 
-from local.envoy import Address, translate
+from local.envoy import translate
 from local.http_api import read_http_api
 from local.template import Template, TemplateError
 
 
-def endpoint(text: str) -> tuple[str, Address]:
-    """NAME=127.0.0.1:PORT as (name, address)."""
-    name, _, address = text.partition("=")
-    host, _, port = address.rpartition(":")
-    if not (name and host and port.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected NAME=127.0.0.1:PORT")
-    return name, (host, int(port))
+def endpoint(text: str) -> tuple[str, int]:
+    """NAME=127.0.0.1:PORT as (name, port); argparse turns a ValueError into an error of usage."""
+    name, port = text.split("=127.0.0.1:")
+    return name, int(port)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="local", description="Serve a synthesized HTTP API with Envoy.")
     parser.add_argument("template", type=Path, help="the synthesized template of global-apigw")
-    parser.add_argument("--endpoint", type=endpoint, action="append", default=[], help="NAME=127.0.0.1:PORT")
+    parser.add_argument("--endpoint", type=endpoint, action="append", default=[], metavar="NAME=127.0.0.1:PORT")
     parser.add_argument("--port", type=int, required=True, help="where the API listens on 127.0.0.1")
     parser.add_argument("--jwks", type=Path, help="public keys that stand for the JWT issuer's")
     parser.add_argument("--config", type=Path, required=True, help="where the Envoy configuration is written")
@@ -37,7 +34,7 @@ def main() -> None:
             "install Envoy 1.40 and say where: make … ENVOY=/path/to/envoy"
         )
     try:
-        api = read_http_api(Template.load(arguments.template))
+        api = read_http_api(Template(json.loads(arguments.template.read_text())))
         jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
         config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks)
     except TemplateError as error:

@@ -8,23 +8,21 @@ from typing import Any
 
 import yaml
 
-from local.http_api import Cors, HttpApi, Integration, Json, Route, Throttle
+from local.http_api import HttpApi, Integration, Json, Route
 from local.template import TemplateError
-
-Address = tuple[str, int]
 
 # The loader in C: the one in Python takes a tenth of a second.
 PARTS: Json = yaml.load((Path(__file__).parent / "envoy.yaml").read_text(), yaml.CSafeLoader)
 CLAIMS = "$context.authorizer.claims."
-# API Gateway also takes a token without "Bearer". Envoy gives the reason of the last prefix that the header has.
-PREFIXES = ("", "Bearer ")
+# infra/settings.py names the service of a stand-in by its listener port, which is its local port, too.
+STAND_IN = re.compile(r".*\.vpce-svc-0{12}(\d{5})")
 
 
-def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks: str) -> Any:
+def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -> Any:
     """The configuration that serves `api` on 127.0.0.1:`port`.
 
-    `endpoints` maps the name of an endpoint service to its local address; `jwks` has the public keys that stand for those of
-    every issuer. TemplateError names what Envoy cannot do.
+    `ports` maps the name of an endpoint service to its local port; `jwks` has the public keys that stand for those of the
+    issuer. TemplateError names the resource that Envoy cannot imitate.
     """
     # Envoy takes the first match, API Gateway prefers a full match to a path parameter.
     routes = sorted(api.routes, key=lambda route: ["{" in segment for segment in route.key.split("/")])
@@ -33,7 +31,7 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
-        mappers=[PARTS["wrong_token"], *map(_local_reply, PARTS["local_replies"])],
+        mappers=[PARTS["wrong_token"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
         # Two operators, the second without a value, make one string, and a dash of a missing value.
         log_fields={
             field: f"{_operator(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
@@ -42,7 +40,7 @@ def translate(api: HttpApi, endpoints: Mapping[str, Address], *, port: int, jwks
         **_jwt_filters(api.routes, jwks),
     )
     integrations = {route.integration.logical_id: route.integration for route in api.routes}
-    clusters = [_cluster(integration, endpoints) for integration in integrations.values()]
+    clusters = [_cluster(integration, ports) for integration in integrations.values()]
     return part("bootstrap", port=port, connection_manager=manager, clusters=clusters)
 
 
@@ -54,12 +52,14 @@ def part(name: str, /, **values: Any) -> Any:
 def _fill(item: Any, values: Json) -> Any:
     match item:
         case dict():
-            filled = {key: _fill(value, values) for key, value in item.items()}
+            filled = {_fill(key, values): _fill(value, values) for key, value in item.items()}
             return {key: value for key, value in filled.items() if value is not None}
         case list():
             return [value for value in (_fill(value, values) for value in item) if value is not None]
-        case str() if re.fullmatch(r"<\w+>", item):
-            return values[item[1:-1]]
+        case str() if name := re.fullmatch(r"<(\w+)>", item):
+            return values[name[1]]
+        case str():
+            return re.sub(r"<(\w+)>", lambda name: str(values[name[1]]), item)
     return item
 
 
@@ -71,100 +71,92 @@ def _operator(variable: str, where: str) -> str:
     return str(known[variable])
 
 
-def _cluster(integration: Integration, endpoints: Mapping[str, Address]) -> Any:
+def _cluster(integration: Integration, ports: Mapping[str, int]) -> Any:
     name = integration.service_name
-    if name not in endpoints:
-        known = ", ".join(endpoints) or "none"
+    stand_in = STAND_IN.fullmatch(name)
+    port = ports.get(name, int(stand_in[1]) if stand_in else None)
+    if port is None:
+        known = ", ".join(ports) or "none"
         raise TemplateError(
             f"{integration.logical_id}: no address for {name}; expected --endpoint {name}=127.0.0.1:PORT, mapped: {known}"
         )
-    host, port = endpoints[name]
-    return part("cluster", name=integration.logical_id, host=host, port=port)
+    return part("cluster", name=integration.logical_id, port=port)
 
 
 def _route(route: Route) -> Any:
     method, _, path = route.key.partition(" ")
     segments = ["[^/]+" if segment.startswith("{") else re.escape(segment) for segment in path.split("/")]
-    match: Json = {"safe_regex": {"regex": "/".join(segments)}} if "{" in path else {"path": path}
     integration = route.integration
     # jwt_authn sets the headers of verified claims.
     overwrite = {
         name: variable
-        for name, variable in integration.overwrite.items()
-        if not (route.jwt and variable.startswith(CLAIMS))
+        for name, variable in integration.headers.items()
+        if variable and not (route.jwt and variable.startswith(CLAIMS))
     }
-    own = {"x-request-id"} - integration.overwrite.keys()
+    removed = [name for name, variable in integration.headers.items() if variable is None]
+    own = {"x-request-id"} - integration.headers.keys()
     return part(
         "route",
         key=route.key,
-        match={**match, "headers": [{"name": ":method", "string_match": {"exact": method}}]},
+        method=method,
+        path=None if "{" in path else path,
+        regex={"regex": "/".join(segments)} if "{" in path else None,
         cluster=integration.logical_id,
-        timeout=f"{integration.timeout}s",
+        timeout=integration.timeout,
         added=[
             *PARTS["gateway_headers"],
             *(part("header", key=name, value=_operator(it, integration.logical_id)) for name, it in overwrite.items()),
         ],
-        removed=[*integration.remove, "x-forwarded-proto", "x-envoy-external-address", *own],
+        removed=[*removed, "x-forwarded-proto", "x-envoy-external-address", *own],
         token_bucket=_token_bucket(route.throttle),
         **_jwt_of_route(route),
     )
 
 
-def _token_bucket(throttle: Throttle) -> Json:
+def _token_bucket(throttle: Json) -> Json:
     """Envoy refills at most every 50 ms, so a fast bucket gets several tokens at once; the rate is exact."""
-    tokens = max(1, math.ceil(throttle.ThrottlingRateLimit * 0.05))
-    interval = f"{tokens / throttle.ThrottlingRateLimit:.9f}s"
-    return {"max_tokens": throttle.ThrottlingBurstLimit, "tokens_per_fill": tokens, "fill_interval": interval}
+    rate, burst = throttle["ThrottlingRateLimit"], throttle["ThrottlingBurstLimit"]
+    tokens = max(1, math.ceil(rate * 0.05))
+    return {"max_tokens": burst, "tokens_per_fill": tokens, "fill_interval": f"{tokens / rate:.9f}s"}
 
 
-def _local_reply(envoy_status: int) -> Any:
-    status, message = PARTS["local_replies"][envoy_status]
-    key, body = f"status_{envoy_status}", f'{{"message":"{message}"}}'
-    return part("local_reply", envoy_status=envoy_status, runtime_key=key, status=status, body=body)
-
-
-def _cors_policy(cors: Cors) -> Any:
-    origins: list[Json] = [{"exact": origin} for origin in cors.AllowOrigins]
+def _cors_policy(cors: Json) -> Any:
+    origins: list[Json] = [{"exact": origin} for origin in cors["AllowOrigins"]]
     return part(
         "cors_policy",
-        origins=[{"safe_regex": {"regex": ".*"}}] if cors.AllowOrigins == ["*"] else origins,
-        methods=",".join(cors.AllowMethods),
-        headers=",".join(cors.AllowHeaders),
-        exposed=",".join(cors.ExposeHeaders),
-        max_age=str(cors.MaxAge),
+        origins=[{"safe_regex": {"regex": ".*"}}] if cors["AllowOrigins"] == ["*"] else origins,
+        methods=",".join(cors["AllowMethods"]),
+        headers=",".join(cors["AllowHeaders"]),
+        exposed=",".join(cors["ExposeHeaders"]),
+        max_age=str(cors["MaxAge"]),
     )
 
 
 def _jwt_filters(routes: Iterable[Route], jwks: str) -> Json:
     """The filters that serve the authorized routes; none when every route is open."""
-    authorized = {route.jwt.Issuer: route.integration.overwrite for route in routes if route.jwt}
+    authorized = {route.jwt["Issuer"]: route.integration.headers for route in routes if route.jwt}
     if not authorized:
         return {"jwt_authn": None, "rbac": None}
-    providers, requirements = {}, {}
-    for issuer, headers in authorized.items():
-        claims = [
-            {"header_name": name, "claim_name": variable.removeprefix(CLAIMS)}
-            for name, variable in headers.items()
-            if variable.startswith(CLAIMS)
-        ]
-        names = {f"{issuer} {prefix}": prefix for prefix in PREFIXES}
-        for name, prefix in names.items():
-            providers[name] = part("jwt_provider", issuer=issuer, jwks=jwks, prefix=prefix, claims=claims)
-        requirements[issuer] = {"requires_any": {"requirements": [{"provider_name": name} for name in names]}}
-    return {"jwt_authn": part("jwt_authn", providers=providers, requirements=requirements), "rbac": PARTS["rbac"]}
+    [(issuer, headers)] = authorized.items()
+    claims = [
+        {"header_name": name, "claim_name": variable.removeprefix(CLAIMS)}
+        for name, variable in headers.items()
+        if variable and variable.startswith(CLAIMS)
+    ]
+    return {"jwt_authn": part("jwt_authn", issuer=issuer, jwks=jwks, claims=claims), "rbac": PARTS["rbac"]}
 
 
 def _jwt_of_route(route: Route) -> Json:
     if not route.jwt:
         return {"jwt_authn": None, "rbac": None}
-    scopes, audience = route.scopes, route.jwt.Audience
+    scopes, audience = route.scopes, route.jwt["Audience"]
     rbac = part(
         "rbac_of_route",
         aud=_claims(audience, "aud"),
         client_id=_claims(audience, "client_id"),
         scope=part("scope_policy", claims=_claims(scopes, "scope", "scp")) if scopes else None,
     )
-    return {"jwt_authn": part("jwt_authn_of_route", issuer=route.jwt.Issuer), "rbac": rbac}
+    return {"jwt_authn": part("jwt_authn_of_route", issuer=route.jwt["Issuer"]), "rbac": rbac}
 
 
 def _claims(values: Iterable[str], *names: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """The HTTP API of a synthesized template, as plain objects.
 
 Each route is followed: route → integration → listener → target group → address lookup → VPC endpoint → service name.
+`Json` is a property of CloudFormation as written; resources.yaml has its shape.
 """
 
 import json
@@ -25,44 +26,16 @@ LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 
 
 @dataclass(frozen=True)
-class Throttle:
-    """A token bucket; the rate in tokens a second. Here and below, a capital letter marks a property of CloudFormation."""
-
-    ThrottlingRateLimit: float
-    ThrottlingBurstLimit: int
-
-
-@dataclass(frozen=True)
-class Jwt:
-    """A JWT authorizer."""
-
-    Issuer: str
-    Audience: list[str]
-
-
-@dataclass(frozen=True)
-class Cors:
-    """The API's CORS configuration; `MaxAge` in seconds."""
-
-    AllowOrigins: list[str]
-    AllowMethods: list[str]
-    AllowHeaders: list[str]
-    ExposeHeaders: list[str]
-    MaxAge: int
-
-
-@dataclass(frozen=True)
 class Integration:
     """A backend in another account: `service_name` is its endpoint service; `timeout` in seconds.
 
-    `overwrite` and `remove` are request headers in lower case; the values are $context variables.
+    `headers` maps a request header in lower case to the $context variable that overwrites it, or to None, which removes it.
     """
 
     logical_id: str
     service_name: str
     timeout: float
-    overwrite: dict[str, str]
-    remove: list[str]
+    headers: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -70,9 +43,9 @@ class Route:
     """`jwt` is None on an open route; a token needs one of `scopes`, if there are any."""
 
     key: str
-    throttle: Throttle
+    throttle: Json
     integration: Integration
-    jwt: Jwt | None
+    jwt: Json | None
     scopes: list[str]
 
 
@@ -81,7 +54,7 @@ class HttpApi:
     """The API with its default stage. `access_log` maps a field to a $context variable."""
 
     routes: list[Route]
-    cors: Cors | None
+    cors: Json | None
     access_log: dict[str, str]
 
 
@@ -93,22 +66,21 @@ def read_http_api(template: Template) -> HttpApi:
             properties = _read(resource)
             if "ApiId" in properties:
                 template.follow(properties["ApiId"], f"{API}Api")
-    [api], [stage] = (_exactly_one(template, f"{API}{kind}") for kind in ("Api", "Stage"))
-    default = Throttle(**stage.properties["DefaultRouteSettings"])
-    throttles = {key: Throttle(**table) for key, table in stage.properties.get("RouteSettings", {}).items()}
-    routes = [_read_route(template, resource, throttles, default) for resource in template.of_type(f"{API}Route")]
-    unknown = throttles.keys() - {route.key for route in routes}
-    if unknown:
+    api, stage = (_only(template, f"{API}{kind}") for kind in ("Api", "Stage"))
+    if template.of_type(f"{API}Authorizer"):
+        _only(template, f"{API}Authorizer")
+    routes = [_read_route(template, resource, stage.properties) for resource in template.of_type(f"{API}Route")]
+    if unknown := stage.properties.get("RouteSettings", {}).keys() - {route.key for route in routes}:
         raise TemplateError(f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}")
-    cors = api.properties.get("CorsConfiguration")
-    return HttpApi(routes, cors and Cors(**cors), json.loads(stage.properties["AccessLogSettings"]["Format"]))
+    access_log = json.loads(stage.properties["AccessLogSettings"]["Format"])
+    return HttpApi(routes, api.properties.get("CorsConfiguration"), access_log)
 
 
-def _exactly_one(template: Template, type: str) -> list[Resource]:
+def _only(template: Template, type: str) -> Resource:
     found = template.of_type(type)
     if len(found) != 1:
         raise TemplateError(f"expected one {type}, found {[resource.logical_id for resource in found]}")
-    return found
+    return found[0]
 
 
 def _read(resource: Resource) -> Json:
@@ -138,7 +110,7 @@ def _problem(error: fastjsonschema.JsonSchemaValueException) -> str:
             return f"{where} is {error.value!r}, expected {rule} {error.rule_definition}"
 
 
-def _read_route(template: Template, resource: Resource, throttles: dict[str, Throttle], default: Throttle) -> Route:
+def _read_route(template: Template, resource: Resource, stage: Json) -> Route:
     route = resource.properties
     match route["Target"]:
         case {"Fn::Join": ["", ["integrations/", reference]]}:
@@ -147,11 +119,10 @@ def _read_route(template: Template, resource: Resource, throttles: dict[str, Thr
             raise TemplateError(f"{resource.logical_id}: Target is {json.dumps(target)}, expected integrations/ID")
     jwt = None
     if route["AuthorizationType"] == "JWT":
-        authorizer = template.follow(route["AuthorizerId"], f"{API}Authorizer")
-        jwt = Jwt(**authorizer.properties["JwtConfiguration"])
+        jwt = template.follow(route["AuthorizerId"], f"{API}Authorizer").properties["JwtConfiguration"]
     return Route(
         key=route["RouteKey"],
-        throttle=throttles.get(route["RouteKey"], default),
+        throttle=stage.get("RouteSettings", {}).get(route["RouteKey"], stage["DefaultRouteSettings"]),
         integration=_read_integration(template, integration),
         jwt=jwt,
         scopes=route.get("AuthorizationScopes", []),
@@ -161,19 +132,18 @@ def _read_route(template: Template, resource: Resource, throttles: dict[str, Thr
 def _read_integration(template: Template, resource: Resource) -> Integration:
     integration = resource.properties
     template.follow(integration["ConnectionId"], f"{API}VpcLink")
-    headers: dict[str, dict[str, str]] = {"overwrite": {}, "remove": {}}
+    headers: dict[str, str | None] = {}
     for key, value in integration.get("RequestParameters", {}).items():
         action, name = key.lower().split(":header.")
         # API Gateway takes one mapping of a header, whatever its case.
-        if any(name in mapped for mapped in headers.values()):
+        if name in headers:
             raise TemplateError(f"{resource.logical_id}: {key}: the header has another mapping already")
-        headers[action][name] = value
+        headers[name] = value if action == "overwrite" else None
     return Integration(
         logical_id=resource.logical_id,
         service_name=_read_listener(template, integration["IntegrationUri"]),
         timeout=integration["TimeoutInMillis"] / 1000,
-        overwrite=headers["overwrite"],
-        remove=list(headers["remove"]),
+        headers=headers,
     )
 
 

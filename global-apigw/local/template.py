@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 
 class TemplateError(Exception):
@@ -27,15 +26,10 @@ class Template:
     def __init__(self, document: dict[str, Any]) -> None:
         if "Transform" in document:
             raise TemplateError("Transform: it could add any resource, and is not known to this reader")
-        self.outputs: dict[str, Any] = document.get("Outputs", {})
         self._resources = {
             logical_id: Resource(logical_id, body["Type"], body.get("Properties", {}), tuple(body.get("DependsOn", ())))
             for logical_id, body in document["Resources"].items()
         }
-
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        return cls(json.loads(Path(path).read_text()))
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._resources.values())

@@ -44,13 +44,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "keys":
         return write_keys(arguments.key, arguments.file)
-    authorizers = [route.jwt for route in read_http_api(Template.load(arguments.file)).routes if route.jwt]
+    template = Template(json.loads(arguments.file.read_text()))
+    authorizers = [route.jwt for route in read_http_api(template).routes if route.jwt]
     if not authorizers:
         sys.exit(
             "error: no route of this registry asks for a token; choose one that does: SERVICES=examples/secured.toml"
         )
     now = int(time.time())
-    claims = {"iss": authorizers[0].Issuer, "aud": authorizers[0].Audience[0], "sub": "local-user"}
+    claims = {"iss": authorizers[0]["Issuer"], "aud": authorizers[0]["Audience"][0], "sub": "local-user"}
     print(make_token(arguments.key, {**claims, "scope": arguments.scope, "iat": now, "nbf": now, "exp": now + 3600}))
 
 

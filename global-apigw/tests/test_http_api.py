@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from local.envoy import translate
-from local.http_api import KNOWN_TYPES, HttpApi, Throttle, read_http_api
+from local.http_api import KNOWN_TYPES, HttpApi, read_http_api
 from local.template import Template, TemplateError
 from tests.conftest import CATS, DOGS, TODO
 
-ADDRESSES = {name: ("127.0.0.1", port) for port, name in enumerate((DOGS, TODO, CATS), start=1)}
+PORTS = {name: port for port, name in enumerate((DOGS, TODO, CATS), start=1)}
 THROTTLE = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}
 
 
@@ -36,8 +36,8 @@ def test_every_route_leads_to_its_service(document: dict[str, Any]) -> None:
         **dict.fromkeys(("GET /dogs", "GET /dogs/males", "GET /dogs/females"), (DOGS, 10)),
         **dict.fromkeys(("POST /todo", "GET /todo", "GET /todo/{todoId}"), (TODO, 10)),
     }
-    assert routes["POST /todo"].throttle == Throttle(10, 20)
-    assert routes["GET /todo/{todoId}"].throttle == Throttle(50, 100)
+    assert routes["POST /todo"].throttle == {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
+    assert routes["GET /todo/{todoId}"].throttle == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}
 
 
 def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
@@ -113,9 +113,15 @@ def test_fails_when_a_resource_type_is_unknown(document: dict[str, Any], type: s
         read({**document, "Resources": {**document["Resources"], "Extra": {"Type": type, "Properties": {}}}})
 
 
+def test_fails_when_there_are_two_authorizers(secured: dict[str, Any]) -> None:
+    [jwt] = [body for body in secured["Resources"].values() if body["Type"].endswith("::Authorizer")]
+    with pytest.raises(TemplateError, match="expected one AWS::ApiGatewayV2::Authorizer, found"):
+        read({**secured, "Resources": {**secured["Resources"], "Second": jwt}})
+
+
 def test_fails_when_a_service_has_no_address(document: dict[str, Any]) -> None:
     with pytest.raises(TemplateError, match=f"no address for {TODO}; expected --endpoint {TODO}=127.0.0.1:PORT"):
-        translate(read(document), {DOGS: ("127.0.0.1", 1)}, port=1, jwks="{}")
+        translate(read(document), {DOGS: 1}, port=1, jwks="{}")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +135,9 @@ def test_fails_when_a_log_field_or_header_has_an_unknown_source(
     document: dict[str, Any], kind: str, properties: dict[str, Any]
 ) -> None:
     with pytest.raises(TemplateError, match=r": \$context.tls is not known here"):
-        translate(read(change(document, kind, **properties)), ADDRESSES, port=1, jwks="{}")
+        translate(read(change(document, kind, **properties)), PORTS, port=1, jwks="{}")
 
 
 def test_the_local_api_knows_every_option_of_the_registry(secured: dict[str, Any]) -> None:
-    config = str(translate(read(secured), ADDRESSES, port=1, jwks="{}"))
+    config = str(translate(read(secured), PORTS, port=1, jwks="{}"))
     assert "/cats/[^/]+" in config and "cats.read" in config
