@@ -7,7 +7,6 @@ from aws_cdk.aws_elasticloadbalancingv2 import TargetType
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from common.alarms import Alarms
 from common.endpoint_service import EndpointService
 from common.network import Network
 from common.settings import SettingsError
@@ -41,9 +40,8 @@ class Ec2ProviderStack(BaseStack):
             target_type=TargetType.INSTANCE,
             allowed_principal=settings.allowed_principal,
         )
-        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
-        alarms.healthy_targets("todo", endpoint_service.target_group)
-        add_table_alarms(alarms, tables[0])
+        self.alarms.healthy_targets("todo", endpoint_service.target_group)
+        add_table_alarms(self.alarms, tables[0])
         fleet = Fleet(self, "Fleet", network=network, tables=tables, bundle=bundle, ship_logs=settings.instance_logs)
         if settings.ssm:
             fleet.allow_session_manager()

@@ -27,17 +27,16 @@ def main(
 ) -> None:
     """Run the `checks` of a verb; `arguments` are VERB APPROVAL [VARIABLE…], the variables that are not known yet.
 
-    The verb "preflight" checks for a deploy. To bootstrap or to destroy, the account and the region are enough; other verbs
-    need the folder's `own` settings.
+    To bootstrap or to destroy, the account and the region are enough; other verbs need the folder's `own` settings.
     """
     verb, approval, *unknown = arguments
-    is_general = verb in ("bootstrap", "destroy")
+    needs_account_only = verb in ("bootstrap", "destroy")
     try:
-        settings = Settings.read(environ, stack=own.stack) if is_general else own.read(environ, *unknown)
+        settings = Settings.read(environ, stack=own.stack) if needs_account_only else own.read(environ, *unknown)
         check_terminal(verb, approval)
         # The CDK CLI builds before each synth and checks the credentials itself.
         session = boto3.Session() if verb == "build" else open_session(settings)
-        for check in checks.get("deploy" if verb == "preflight" else verb, ()):
+        for check in checks.get(verb, ()):
             check(session, settings)
     except (SettingsError, CheckError) as problems:
         print(problems, file=sys.stderr)
@@ -51,10 +50,9 @@ def check_terminal(verb: str, approval: str) -> None:
     """The CDK CLI asks before it broadens permissions or destroys; without a terminal nobody can answer."""
     if approval not in ("never", "broadening", "any-change"):
         raise CheckError(f"APPROVAL is {approval!r}, expected broadening, any-change or never")
-    asks = {"preflight": "deploy", "deploy": "deploy", "destroy": "destroy"}.get(verb)
-    if asks and approval != "never" and not sys.stdin.isatty():
+    if verb in ("deploy", "destroy") and approval != "never" and not sys.stdin.isatty():
         raise CheckError(
-            f"there is no terminal to ask for approval; to {asks} without being asked: make {asks} APPROVAL=never"
+            f"there is no terminal to ask for approval; to {verb} without being asked: make {verb} APPROVAL=never"
         )
 
 

@@ -7,15 +7,17 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from common.alarms import Alarms
 from common.settings import Settings
 
 
 class BaseStack(Stack):
-    """A stack in the account and region of its settings."""
+    """A stack in the account and region of its settings, with alarms to their topic."""
 
     def __init__(self, scope: Construct, settings: Settings, *, description: str, tags: Mapping[str, str]) -> None:
         env = Environment(account=settings.account, region=settings.region)
         super().__init__(scope, settings.stack, env=env, description=description, tags=tags)
+        self.alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
 
     @property
     def availability_zones(self) -> list[str]:

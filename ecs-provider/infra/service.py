@@ -65,20 +65,12 @@ class DogNames(Construct):
             stop_timeout=Duration.seconds(120),
             logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=log_group(self)),
         )
-        _trust_own_account(task)
+        # ECS may use both roles for tasks of this account alone. Sources: AmazonECS, task-iam-roles.html, and AWS's own example:
+        # aws/agent-toolkit-for-aws, processing-s3-uploads-with-step-functions/references/iam-roles.md.
+        own = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        for role in (task.task_role, task.obtain_execution_role()):
+            resource = cast(iam.CfnRole, role.node.default_child)
+            resource.add_property_override("AssumeRolePolicyDocument.Statement.0.Condition", own)
         reason = "ecr:GetAuthorizationToken has no resource-level permission; the rest names its ARN"
         acknowledge(task, "AwsSolutions-IAM5[Resource::*]", reason)
         return task
-
-
-def _trust_own_account(task: ecs.FargateTaskDefinition) -> None:
-    """ECS may use both roles for tasks of this account alone.
-
-    Sources: AmazonECS, task-iam-roles.html, and AWS's own example for both roles and for Lambda: aws/agent-toolkit-for-aws,
-    processing-s3-uploads-with-step-functions/references/iam-roles.md.
-    """
-    for role in (task.task_role, task.obtain_execution_role()):
-        cast(iam.CfnRole, role.node.default_child).add_property_override(
-            "AssumeRolePolicyDocument.Statement.0.Condition",
-            {"StringEquals": {"aws:SourceAccount": Stack.of(task).account}},
-        )

@@ -1,11 +1,10 @@
 """The ecs-provider stack: wires network, service and endpoint service."""
 
 from aws_cdk import CfnOutput
-from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_elasticloadbalancingv2 import TargetType
 from constructs import Construct
 
-from common.alarms import Alarms
 from common.endpoint_service import EndpointService
 from common.network import Network
 from common.stack import BaseStack
@@ -33,10 +32,9 @@ class EcsProviderStack(BaseStack):
             self,
             "EndpointService",
             vpc=network.vpc,
-            target_type=elbv2.TargetType.IP,
+            target_type=TargetType.IP,
             allowed_principal=settings.allowed_principal,
         )
         endpoint_service.attach(dog_names.service, dog_names.security_group)
-        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
-        alarms.healthy_targets("dog-names", endpoint_service.target_group)
+        self.alarms.healthy_targets("dog-names", endpoint_service.target_group)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)

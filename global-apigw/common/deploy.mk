@@ -13,7 +13,7 @@ $(CDK): package-lock.json $(VENV)/installed
 	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
 	@npm ci --silent && touch $@
 
-# $(call check,bootstrap|preflight|deploy|destroy|diff): runs the checks of preflight.py; a failed check ends make before the first change.
+# $(call check,bootstrap|deploy|destroy|diff): runs the checks of preflight.py; a failed check ends make before the first change.
 check = @$(AS) $(PY) preflight.py $(1) $(APPROVAL)
 
 ##@ Deploy (README.md says which variables to export)
@@ -55,7 +55,7 @@ destroy: $(VENV)/installed ## Delete the stack; retained resources stay
 # The checks of a deploy alone. UNKNOWN names variables whose values a later deploy yields.
 .PHONY: preflight
 preflight: $(VENV)/installed
-	$(call check,preflight)$(if $(UNKNOWN), $(UNKNOWN))
+	$(call check,deploy)$(if $(UNKNOWN), $(UNKNOWN))
 
 .PHONY: install
 install: $(VENV)/installed $(CDK) ## Download everything that a deploy needs, before credentials are there

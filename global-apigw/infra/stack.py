@@ -3,7 +3,6 @@
 from aws_cdk import CfnOutput
 from constructs import Construct
 
-from common.alarms import Alarms
 from common.network import Network
 from common.stack import BaseStack
 from infra.api import Api
@@ -20,12 +19,11 @@ class GlobalApigwStack(BaseStack):
         vpc = Network(self, "Network", zone_ids=settings.zone_ids).vpc
         endpoints = Endpoints(self, vpc)
         api = Api(self, "Api", vpc=vpc, registry=settings.registry)
-        alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
-        api.add_alarms(alarms)
+        api.add_alarms(self.alarms)
         # In order of name, so that the order of the file does not change the template.
         for name, service in sorted(settings.registry.services.items()):
             service_name = settings.service_names[service.endpoint_service]
             listener, target_group = endpoints.add_service(name, service, service_name, client=api.security_group)
             api.add_service(name, service, listener)
-            alarms.healthy_targets(name, target_group)
+            self.alarms.healthy_targets(name, target_group)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)

@@ -6,9 +6,8 @@ Each route is followed: route → integration → listener → target group → 
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastjsonschema
 import yaml
@@ -25,8 +24,7 @@ API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 
 
-@dataclass(frozen=True)
-class Integration:
+class Integration(NamedTuple):
     """A backend in another account: `service_name` is its endpoint service; `timeout` in seconds.
 
     `headers` maps a request header in lower case to the $context variable that overwrites it, or to None, which removes it.
@@ -38,8 +36,7 @@ class Integration:
     headers: dict[str, str | None]
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """`jwt` is None on an open route; a token needs one of `scopes`, if there are any."""
 
     key: str
@@ -49,8 +46,7 @@ class Route:
     scopes: list[str]
 
 
-@dataclass(frozen=True)
-class HttpApi:
+class HttpApi(NamedTuple):
     """The API with its default stage. `access_log` maps a field to a $context variable."""
 
     routes: list[Route]

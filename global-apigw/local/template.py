@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 
 class TemplateError(Exception):
     """A resource or property that is missing or that the reader does not know; names the resource."""
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(NamedTuple):
     """One resource as written: `properties` is plain JSON."""
 
     logical_id: str

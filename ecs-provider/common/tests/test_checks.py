@@ -101,7 +101,6 @@ def test_fails_when_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch, pr
     ("verb", "approval", "message"),
     [
         ("deploy", "broadening", "no terminal to ask for approval.*make deploy APPROVAL=never"),
-        ("preflight", "broadening", "no terminal to ask for approval.*make deploy APPROVAL=never"),
         ("destroy", "any-change", "no terminal to ask for approval.*make destroy APPROVAL=never"),
         ("deploy", "yes", "APPROVAL is 'yes', expected broadening, any-change or never"),
     ],
