@@ -120,7 +120,7 @@ $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
 	@# The slower suites run each folder's tests in a copy elsewhere.
 	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
-	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadgroup -m slow
+	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow
 
 ##@ Measure it
 .PHONY: cost

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # xdist has no types
 
 from tools import synth
 from tools.synth import FOLDERS, ROOT, Document
@@ -14,15 +15,23 @@ __all__ = ["FOLDERS", "MADE", "ROOT", "checkout", "copy_sources"]
 MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests of a group: they share a server, or the folders' .local."""
-    whole_path = ("test_faults", "test_drain", "test_bad_input")
-    for item in items:
-        name = item.path.stem
-        group = "rehearsal" if "rehearsal" in item.path.parts else "whole path" if name in whole_path else name
-        if name != "test_folders":  # its tests work in places of their own
-            item.add_marker(pytest.mark.xdist_group(group))
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above
+    """One process runs all tests of a scope: they share a server, or the folders' .local.
+
+    Not --dist=loadgroup: with pytest 9.2 it runs each test of a group anywhere (pytest-xdist #1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path == "tests/test_folders.py":  # its tests work in places of their own
+            return nodeid
+        if path in ("tests/test_faults.py", "tests/test_drain.py", "tests/test_bad_input.py"):
+            return "whole path"
+        return "rehearsal" if path.startswith("tests/rehearsal/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler:
+    return Scheduler(config, log)
 
 
 def copy_sources(name: str, to: Path) -> None:
