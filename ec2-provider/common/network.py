@@ -54,23 +54,23 @@ class Network(Construct):
         self._filter_names()
         self._interfaces = [self._interface(name) for name in interfaces]
         for name, statements in (gateways or {}).items():
-            self._gateway(name, statements)
+            endpoint = self.vpc.add_gateway_endpoint(name, service=ec2.GatewayVpcEndpointAwsService(name))
+            for statement in statements:
+                endpoint.add_to_policy(statement.copy(principals=[iam.AnyPrincipal()]))
 
     def _filter_names(self) -> None:
         """Answer for AWS's names alone: a query for any other name could carry data to the server of the name.
 
-        No route and no security group stops a query. By default it fails closed: when it fails, the
-        resolver answers nothing.
+        No route and no security group stops a query. By default it fails closed: when it fails, the resolver
+        answers nothing.
         """
         allowed = resolver.CfnFirewallDomainList(self, "AllowedNames", domains=["*.amazonaws.com"])
         everything = resolver.CfnFirewallDomainList(self, "AllNames", domains=["*"])
         # AWS may redirect its names anywhere, and nobody else can.
-        trust = "TRUST_REDIRECTION_DOMAIN"
+        trust = {"firewall_domain_redirection_action": "TRUST_REDIRECTION_DOMAIN"}
+        allow = Rule(priority=100, action="ALLOW", firewall_domain_list_id=allowed.ref, **trust)
         # NXDOMAIN for "com" would say that no name below "com" exists.
-        block = Rule(priority=200, action="BLOCK", block_response="NODATA", firewall_domain_list_id=everything.ref)
-        allow = Rule(
-            priority=100, action="ALLOW", firewall_domain_list_id=allowed.ref, firewall_domain_redirection_action=trust
-        )
+        block = Rule(priority=200, action="BLOCK", firewall_domain_list_id=everything.ref, block_response="NODATA")
         rules = resolver.CfnFirewallRuleGroup(self, "DnsFirewall", firewall_rules=[allow, block])
         # Without mutation protection, which would also keep the stack from being deleted.
         resolver.CfnFirewallRuleGroupAssociation(
@@ -92,11 +92,6 @@ class Network(Construct):
             iam.PolicyStatement(principals=[iam.AnyPrincipal()], actions=["*"], resources=["*"], conditions=own)
         )
         return endpoint
-
-    def _gateway(self, name: str, statements: Sequence[iam.PolicyStatement]) -> None:
-        endpoint = self.vpc.add_gateway_endpoint(name, service=ec2.GatewayVpcEndpointAwsService(name))
-        for statement in statements:
-            endpoint.add_to_policy(statement.copy(principals=[iam.AnyPrincipal()]))
 
     def allow_from(self, client: ec2.IConnectable) -> None:
         """Let `client` reach every endpoint."""

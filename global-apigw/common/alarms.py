@@ -22,8 +22,9 @@ class Alarms(Construct):
 
     def add(self, id: str, metric: cloudwatch.IMetric, *, at_least: float, description: str, periods: int = 1) -> None:
         """In alarm when the metric, which grows with faults, is >= `at_least` for `periods` in a row; missing data is good."""
-        more = {"threshold": at_least, "evaluation_periods": periods, "treat_missing_data": GOOD}
-        self._add(id, description, metric=metric, **more)
+        self._add(
+            id, description, metric=metric, threshold=at_least, evaluation_periods=periods, treat_missing_data=GOOD
+        )
 
     def healthy_targets(self, id: str, target_group: elbv2.NetworkTargetGroup) -> None:
         """Fewer than two healthy targets for three minutes: the next loss is an outage. Missing data is bad.

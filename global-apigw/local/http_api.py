@@ -149,12 +149,12 @@ def _read_listener(template: Template, reference: Any) -> str:
     template.follow(listener["LoadBalancerArn"], f"{BALANCING}LoadBalancer")
     group = template.follow(listener["DefaultActions"][0]["TargetGroupArn"], f"{BALANCING}TargetGroup")
     ends = {(_read_lookup(template, target["Id"]), target["Port"]) for target in group.properties["Targets"]}
-    [*names] = {name for name, port in ends if port == group.properties["Port"]}
-    if len(ends) != 1 or len(names) != 1:
-        raise TemplateError(
-            f"{group.logical_id}: Targets are {sorted(ends)}, expected one endpoint, on the port of the group"
-        )
-    return names[0]
+    match [*ends]:
+        case [(name, port)] if port == group.properties["Port"]:
+            return name
+    raise TemplateError(
+        f"{group.logical_id}: Targets are {sorted(ends)}, expected one endpoint, on the port of the group"
+    )
 
 
 def _read_lookup(template: Template, address: Any) -> str:
