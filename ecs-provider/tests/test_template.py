@@ -15,6 +15,7 @@ CONTAINER = {
     "User": "65532:65532",
     "LinuxParameters": {"Capabilities": {"Drop": ["ALL"]}},
     "StopTimeout": 120,
+    "PortMappings": [Match.object_like({"ContainerPort": 8080})],
 }
 DEPLOYMENT = {
     "MinimumHealthyPercent": 100,
