@@ -1,8 +1,11 @@
 """Clients that send a body that stays unread, or send slowly, under the real gunicorn: no other client may notice."""
 
+import os
 import re
 import resource
+import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -113,6 +116,21 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(server: Server) -> None:
             time.sleep(0.1)
     assert time.monotonic() - began > RECEIVE_WITHIN - 1  # so that they were slow for long enough
     assert max(waits) < usual + 1, waits
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_worker_has_threads_for_open_connections_while_the_other_pauses(server: Server) -> None:
+    with ExitStack() as stack:
+        kept = [stack.enter_context(closing(server.connect())) for _ in range(24)]  # some of each worker
+        paused = server.workers()[0]
+        stack.callback(os.kill, paused, signal.SIGCONT)
+        os.kill(paused, signal.SIGSTOP)
+        for _ in range(3 * CLIENTS):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            slow.sendall(HEAD)
+        time.sleep(1)  # in which the other worker could accept all of them
+        os.kill(paused, signal.SIGCONT)
+        assert max(seconds_for_others(server, each) for each in kept) < RECEIVE_WITHIN / 2
 
 
 def test_an_instance_has_room_for_the_threads_and_connections() -> None:

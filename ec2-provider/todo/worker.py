@@ -1,4 +1,4 @@
-"""gunicorn's gthread worker, so that a slow client delays no other, and an unread body is not taken for a request."""
+"""gunicorn's gthread worker, changed: a slow client delays no other, and an unread body is not taken for a request."""
 
 import errno
 import io
@@ -17,8 +17,10 @@ from todo.validation import MAX_BODY
 
 # Seconds for the client to send a request, to take the answer, and to close the connection after the last answer.
 RECEIVE_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 8.0, 8.0, 2.0
+# New connections do not get these threads of a worker: they serve the requests on connections that are open already.
+RESERVED_THREADS = 50
 
-# gunicorn's main loop would wait here for a client to close, and delay all others; Worker.handle has waited already.
+# close_graceful waits for a client to close, in the main loop, where it delays all others; Worker.handle has waited.
 util.close_graceful = util.close
 
 
@@ -28,7 +30,7 @@ class Connection(socket.socket):
     deadline = 0.0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Raises NoMoreData at the deadline and at the end: for gunicorn, no data would be the end of a complete body."""
+        """Raises NoMoreData at the deadline and at the end of the stream: for gunicorn, b"" ends the body."""
         self.settimeout(max(self.deadline - time.monotonic(), 0.001))
         with suppress(TimeoutError):
             if data := super().recv(size, flags):
@@ -44,18 +46,20 @@ class Connection(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Many threads receive requests; MAX_CONCURRENT_REQUESTS of them work on one, as more would wait for Python's lock."""
+    """Many threads receive requests; MAX_CONCURRENT_REQUESTS of them run the app: more would wait for Python's lock."""
 
     slots = Semaphore(MAX_CONCURRENT_REQUESTS)
 
     def accept(self, listener: Any) -> None:
-        """Lets the worker with fewer connections accept first: a new connection wakes all workers, and stays with one.
+        """Lets the worker with fewer connections accept first: a new connection wakes all workers.
 
-        Otherwise one worker can get all connections of a burst, and one CPU all their requests. A worker that has many
-        connections accepts several at a time, so that a new one does not wait behind a flood of others.
+        Without the sleep, one worker could get all connections of a burst, and one CPU would serve all their requests.
+        A worker with many connections accepts several at a time, so that no client waits behind a flood of others.
         """
-        time.sleep(min(self.nr_conns, 20) * 0.0005)
-        for _ in range(1 + self.nr_conns // 16):
+        time.sleep(0.01 * self.nr_conns / (self.nr_conns + 20))
+        # The other connections wait for a request, and need no thread.
+        receiving = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
+        for _ in range(min(1 + self.nr_conns // 16, self.cfg.threads - RESERVED_THREADS - receiving)):
             super().accept(listener)
 
     def handle(self, conn: Any) -> object:
@@ -74,7 +78,7 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req: Any, conn: Any) -> object:
-        """Reads the body before the app answers: an answer to a longer body must close the connection."""
+        """Reads the body before the app answers. The answer to a body that is too long closes the connection."""
         if req._expected_100_continue:
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             req._expected_100_continue = False
@@ -86,4 +90,4 @@ class Worker(ThreadWorker):
             return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Any, keepalive: object) -> object:
-        return keepalive  # gunicorn would discard the rest of the body here; no rest is left
+        return keepalive  # gunicorn would read the rest of the body here; handle_request has read all
