@@ -32,10 +32,11 @@ class GatewaySettings(Settings):
         """
         values, problems = cls.read_fields(environ)
         registry = load_registry(Path(values["services"]))
-        stand_in = STAND_IN if environ.get("STAND_INS") == "1" else ""
         ports = {service.endpoint_service: service.listener_port for service in registry.services.values()}
         names = sorted(ports.keys() - {*unknown})
-        variables = {name: Variable(name, NAME, EXAMPLE, stand_in.format(ports[name]) or None) for name in names}
+        is_local = environ.get("STAND_INS") == "1"
+        stand_ins = {name: STAND_IN.format(ports[name]) for name in names if is_local}
+        variables = {name: Variable(name, NAME, EXAMPLE, stand_ins.get(name)) for name in names}
         service_names, wrong = read_variables(environ, variables)
         if problems or wrong:
             raise SettingsError(problems + wrong)
