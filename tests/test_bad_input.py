@@ -23,7 +23,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     for name, contract in zip(CONTRACTS, map(schemathesis.openapi.from_path, CONTRACTS.values()), strict=True)
 }
 HEALTH, OTHER = "GET /healthz", "another method"
-# The gateway's own answers; global-apigw/tests/test_parity.py holds the requests that get them.
+# The gateway's own answers; global-apigw/tests/parity.yaml has the requests that get them.
 GATEWAY = {404: "Not Found", 413: "Request Entity Too Large", 429: "Too Many Requests", 503: "Service Unavailable"}
 MEGABYTES_10 = 10 * 1024 * 1024
 
