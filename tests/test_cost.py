@@ -11,7 +11,7 @@ from tools.template import Template, TemplateError
 
 def costs(type: str, **properties: object) -> cost.Costs:
     template = Template({"Resources": {"Thing": {"Type": type, "Properties": properties}}})
-    return cost.costs(("ec2-provider", item) for item in cost.billed(template))
+    return cost.costs(("ec2-provider", item) for each in template for item in cost.billed(template, each))
 
 
 def test_the_page_is_current_and_the_goals_hold() -> None:

@@ -12,7 +12,7 @@ from tests.edits import edits
 from tools.cost import billed
 from tools.resources import ATTRIBUTES, CATALOG, SECTIONS, paths
 from tools.synth import FOLDERS, Document, local
-from tools.template import Template, TemplateError
+from tools.template import Resource, Template, TemplateError
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def test_the_list_has_what_the_templates_use_and_no_more(variants: list[tuple[st
 @pytest.mark.parametrize("type", CATALOG)
 def test_the_cost_knows_every_type(type: str) -> None:
     try:
-        has_a_price = bool(list(billed(Template({"Resources": {"Thing": {"Type": type}}}))))
+        has_a_price = bool(list(billed(Template({"Resources": {}}), Resource("Thing", type, {}))))
     except TemplateError as error:  # the price depends on a property
         has_a_price = "is missing" in str(error)
     assert has_a_price != CATALOG[type].get("free", False)

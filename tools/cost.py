@@ -23,39 +23,32 @@ Item = tuple[str, str, Any]  # line of the table, name of the price, quantity
 Costs = defaultdict[tuple[str, str], Decimal]  # US dollars a month by account and line; the line of a sum is empty
 
 
-def billed(template: Template) -> Iterator[Item]:
-    """The items that the resources are billed for while idle; TemplateError for a type without a price."""
-    for resource in template:
-        try:
-            yield from _items(template, resource)
-        except KeyError as error:
-            raise TemplateError(
-                f"{resource.logical_id} ({resource.type}): property {error.args[0]} is missing"
-            ) from None
-
-
-def _items(template: Template, resource: Resource) -> Iterator[Item]:
-    own = resource.properties
-    match resource.type:
-        case type if rule := PRICES["billed"].get(type):
-            yield rule["line"], rule["price"], len(own[rule["each"]]) if "each" in rule else 1
-        case "AWS::ElasticLoadBalancingV2::LoadBalancer":
-            yield "load balancers", own.get("Type", "application"), 1
-        case "AWS::EC2::VPCEndpoint":
-            if (kind := own["VpcEndpointType"]) != "Gateway":
-                to = "providers" if str(own["ServiceName"]).startswith("com.amazonaws.vpce.") else "AWS services"
-                yield f"endpoints to {to}", f"endpoint-{kind}", len(own["SubnetIds"])
-        case "AWS::CloudWatch::Alarm":
-            yield "alarms", "alarm-metric", sum("MetricStat" in metric for metric in own.get("Metrics", [])) or 1
-        case "AWS::ECS::Service":
-            yield from _tasks(template, own, resource.logical_id)
-        case "AWS::AutoScaling::AutoScalingGroup":
-            yield from _instances(template, own)
-        case type if not CATALOG.get(type, {}).get("free"):
-            raise TemplateError(
-                f"{resource.logical_id} ({resource.type}): what does it cost while idle? Price it in tools/prices.toml or tools/cost.py, "
-                "or say free = true in tools/resources.toml"
-            )
+def billed(template: Template, resource: Resource) -> Iterator[Item]:
+    """The items that the resource is billed for while idle; TemplateError for a type without a price."""
+    own, where = resource.properties, f"{resource.logical_id} ({resource.type})"
+    try:
+        match resource.type:
+            case type if rule := PRICES["billed"].get(type):
+                yield rule["line"], rule["price"], len(own[rule["each"]]) if "each" in rule else 1
+            case "AWS::ElasticLoadBalancingV2::LoadBalancer":
+                yield "load balancers", own.get("Type", "application"), 1
+            case "AWS::EC2::VPCEndpoint":
+                if (kind := own["VpcEndpointType"]) != "Gateway":
+                    to = "providers" if str(own["ServiceName"]).startswith("com.amazonaws.vpce.") else "AWS services"
+                    yield f"endpoints to {to}", f"endpoint-{kind}", len(own["SubnetIds"])
+            case "AWS::CloudWatch::Alarm":
+                yield "alarms", "alarm-metric", sum("MetricStat" in metric for metric in own.get("Metrics", [])) or 1
+            case "AWS::ECS::Service":
+                yield from _tasks(template, own, resource.logical_id)
+            case "AWS::AutoScaling::AutoScalingGroup":
+                yield from _instances(template, own)
+            case type if not CATALOG.get(type, {}).get("free"):
+                raise TemplateError(
+                    f"{where}: what does it cost while idle? Price it in tools/prices.toml or tools/cost.py, or say free = true "
+                    "in tools/resources.toml"
+                )
+    except KeyError as error:
+        raise TemplateError(f"{where}: property {error.args[0]} is missing") from None
 
 
 def _tasks(template: Template, service: dict[str, Any], logical_id: str) -> Iterator[Item]:
@@ -79,7 +72,7 @@ def _instances(template: Template, group: dict[str, Any]) -> Iterator[Item]:
 
 
 def costs(items: Iterable[tuple[str, Item]]) -> Costs:
-    """The costs of each account's items: of each line, of the account and of all; TemplateError for an unknown price."""
+    """The costs of each account's items: by line, by account and of all; TemplateError for an unknown price."""
     found: Costs = defaultdict(Decimal)
     for account, (line, name, quantity) in items:
         if name not in PRICES["prices"]:
@@ -99,8 +92,9 @@ def sample(column: str) -> Costs:
 
 def design(**changed: synth.Document) -> Costs:
     """The costs of the local templates, or of others by folder."""
-    templates = {folder: synth.local(folder) for folder in synth.FOLDERS} | changed
-    return costs((folder, item) for folder, document in templates.items() for item in billed(Template(document)))
+    documents = {folder: synth.local(folder) for folder in synth.FOLDERS} | changed
+    templates = {folder: Template(document) for folder, document in documents.items()}
+    return costs((name, item) for name, own in templates.items() for each in own for item in billed(own, each))
 
 
 def dollars(usd: Decimal) -> str:

@@ -178,7 +178,8 @@ class Network:
     def routes(self) -> Iterator[Row]:
         """Route, who may call it, where it leads."""
         for route in self.of_type(f"{API}::Route"):
-            asked = [*find(route, "AuthorizationType"), *find(self.follow(route, "AuthorizerId"), "Issuer", "Audience")]
+            kind, authorizers = route.properties.get("AuthorizationType", "NONE"), self.follow(route, "AuthorizerId")
+            asked = ["everybody" if kind == "NONE" else kind, *find(authorizers, "Issuer", "Audience")]
             scopes = " or ".join(find(route, "AuthorizationScopes"))
             listeners = self.follow(self.follow(route, "Target"), "IntegrationUri")
             yield route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), ", ".join(map(_address, listeners))

@@ -53,14 +53,11 @@ def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
 
 def variants() -> list[tuple[str, str, Document]]:
     """Folder, settings and template for all settings that lint looks at, except the default."""
-    wanted = [(folder, switches) for folder in FOLDERS for switches in _switches(folder)]
+    wanted: list[tuple[str, str]] = []
+    for folder in FOLDERS:
+        makefile = (ROOT / folder / "Makefile").read_text().replace("\\\n", " ")
+        [line] = re.findall("^VARIANTS := (.*)", makefile, re.MULTILINE)
+        wanted += [(folder, switches) for switches in shlex.split(line)[1:]]  # the first is the default
     with ThreadPoolExecutor(2) as pool:
         documents = pool.map(lambda each: synthesize(each[0], **pairs(each[1])), wanted)
         return [(*each, document) for each, document in zip(wanted, documents, strict=True)]
-
-
-def _switches(folder: str) -> list[str]:
-    """The settings that the folder's lint looks at, without the default, which comes first."""
-    makefile = (ROOT / folder / "Makefile").read_text().replace("\\\n", " ")
-    [line] = re.findall("^VARIANTS := (.*)", makefile, re.MULTILINE)
-    return shlex.split(line)[1:]

@@ -1,14 +1,15 @@
-"""Settings: the environment, given as a mapping, as one typed object. Only app.py and preflight.py read os.environ."""
+"""Settings: the environment, given as a mapping, as one typed object. Only common/app.py and preflight.py read os.environ."""
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
 ZONE_ID = r"[a-z]+\d-az\d+"
+Convert = Callable[[str], Any]
 
 
 class SettingsError(Exception):
@@ -19,12 +20,16 @@ class SettingsError(Exception):
 
 
 class Variable(NamedTuple):
-    """An environment variable: `pattern` matches the whole value; a variable without a `default` is required."""
+    """An environment variable: `pattern` matches the whole value, which `convert` turns into that of a field.
+
+    A variable without a `default` is required.
+    """
 
     name: str
     pattern: str
     example: str
     default: str | None = None
+    convert: Convert = str
 
 
 # The principal that a provider admits to its endpoint service; the gateway has no such variable.
@@ -33,14 +38,18 @@ PRINCIPAL = Variable(
 )
 
 
-def variable(name: str, pattern: str, example: str, default: str | None = None) -> Any:
+def variable(name: str, pattern: str, example: str, default: str | None = None, convert: Convert = str) -> Any:
     """A field of Settings that a variable holds."""
-    return field(metadata={"variable": Variable(name, pattern, example, default)})
+    return field(metadata={"variable": Variable(name, pattern, example, default, convert)})
 
 
 def switch(name: str) -> Any:
     """A field of Settings that is true when the variable is 1."""
-    return variable(name, "1?", "1", default="")
+    return variable(name, "1?", "1", default="", convert=bool)
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +62,7 @@ class Settings:
     stack: str = ""
     account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
     region: str = variable("AWS_REGION", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
-    zone_ids: tuple[str, ...] = variable("AZ_IDS", f"({ZONE_ID},{ZONE_ID})?", "usw2-az1,usw2-az2", default="")
+    zone_ids: tuple[str, ...] = variable("AZ_IDS", f"({ZONE_ID},{ZONE_ID})?", "usw2-az1,usw2-az2", "", _ids)
     alarm_topic_arn: str = variable(
         "ALARM_TOPIC_ARN",
         r"(arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+)?",
@@ -73,36 +82,27 @@ class Settings:
         return cls(**values, **more)
 
     @classmethod
-    def variables(cls) -> dict[str, Variable]:
-        """The variables by the name of their field."""
-        return {each.name: each.metadata["variable"] for each in fields(cls) if "variable" in each.metadata}
-
-    @classmethod
     def read_fields(cls, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """The values of the fields, and the problems."""
-        read, problems = read_variables(environ, cls.variables())
-        values: dict[str, Any] = dict(read)
-        for each in fields(cls):
-            if each.type is bool and each.name in read:
-                values[each.name] = read[each.name] == "1"
-        if region := read.get("region"):
-            chosen = read.get("zone_ids")
-            values["zone_ids"] = tuple(chosen.split(",")) if chosen else tuple(ZONES["regions"].get(region, ()))
-            problems += _region_problems(region, values["zone_ids"], read.get("alarm_topic_arn", ""))
+        variables = {each.name: each.metadata["variable"] for each in fields(cls) if "variable" in each.metadata}
+        values, problems = read_variables(environ, variables)
+        if region := values.get("region"):
+            values["zone_ids"] = values.get("zone_ids") or tuple(ZONES["regions"].get(region, ()))
+            problems += _region_problems(region, values["zone_ids"], values.get("alarm_topic_arn", ""))
         return values, problems
 
 
-def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, str], list[str]]:
+def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, Any], list[str]]:
     """The value of each variable by the keys of `variables`, and the problems."""
     values, problems = {}, []
-    for key, (name, pattern, example, default) in variables.items():
+    for key, (name, pattern, example, default, convert) in variables.items():
         value = environ.get(name) or default
         if value is None:
             problems.append(f"{name} is missing, for example {name}={example}")
         elif not re.fullmatch(pattern, value):
             problems.append(f"{name} is {value!r}, expected something like {example}")
         else:
-            values[key] = value
+            values[key] = convert(value)
     return values, problems
 
 

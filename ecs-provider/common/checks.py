@@ -113,14 +113,12 @@ def check_connections(session: boto3.Session, settings: Settings) -> None:
     """No endpoint may be connected to a provider's endpoint service: deleting the service breaks the API that connects to it."""
     ec2 = session.client("ec2", region_name=settings.region)
     for service in stack_resources(session, settings, "AWS::EC2::VPCEndpointService"):
-        answer = ec2.describe_vpc_endpoint_connections(Filters=[{"Name": "service-id", "Values": [service]}])
-        connected = [each for each in answer["VpcEndpointConnections"] if each["VpcEndpointState"] in CONNECTED]
+        found = ec2.describe_vpc_endpoint_connections(Filters=[{"Name": "service-id", "Values": [service]}])
+        shown = "{VpcEndpointId} of account {VpcEndpointOwner}: {VpcEndpointState}".format_map
+        connected = [each for each in found["VpcEndpointConnections"] if each["VpcEndpointState"] in CONNECTED]
         if connected:
-            lines = [
-                f"{e['VpcEndpointId']} of account {e['VpcEndpointOwner']}: {e['VpcEndpointState']}" for e in connected
-            ]
             raise CheckError(
-                f"{settings.stack} is in use: {'; '.join(lines)}; destroy global-apigw first, or cut them off: "
+                f"{settings.stack} is in use: {'; '.join(map(shown, connected))}; destroy global-apigw first, or cut them off: "
                 f"aws ec2 reject-vpc-endpoint-connections --region {settings.region} --service-id {service} "
                 f"--vpc-endpoint-ids {' '.join(each['VpcEndpointId'] for each in connected)}"
             )
