@@ -1,4 +1,4 @@
-"""Synthesizes the checked-in registry once for all tests."""
+"""Synthesizes a registry once for all tests: the checked-in one, with a further service, and with every option."""
 
 import json
 from pathlib import Path
@@ -7,26 +7,20 @@ from typing import Any
 import pytest
 
 from app import build
+from infra.settings import GatewaySettings
 
 FOLDER = Path(__file__).parent.parent
-DOGS = "com.amazonaws.vpce.us-west-2.vpce-svc-0d09"
-TODO = "com.amazonaws.vpce.us-west-2.vpce-svc-070d"
-CATS = "com.amazonaws.vpce.us-west-2.vpce-svc-0ca7"
-ENVIRON = {
-    "AWS_ACCOUNT": "111111111111",
-    "AWS_REGION": "us-west-2",
-    "DOGNAME_SERVICE_NAME": DOGS,
-    "TODO_SERVICE_NAME": TODO,
-}
-# A team joins by an entry alone.
-THIRD_TEAM = """
-[services.cats]
-endpoint_service = "CATS_SERVICE_NAME"
+# A stand-in for the endpoint service of each service in the registry, whatever their names.
+ENVIRON = {"AWS_ACCOUNT": "111111111111", "AWS_REGION": "us-west-2", "STAND_INS": "1"}
+SETTINGS = GatewaySettings.read(ENVIRON)
+FURTHER_SERVICE = """
+[services.further]
+endpoint_service = "FURTHER_SERVICE_NAME"
 endpoint_port = 9090
-listener_port = 8083
+listener_port = 65000
 health_path = "/ping"
 timeout_seconds = 20
-routes = [{ key = "GET /cats/{catId}", throttle = { rate = 5, burst = 7 }, auth = "jwt", scopes = ["cats.read"] }]
+routes = [{ key = "GET /further/{id}", throttle = { rate = 5, burst = 7 } }]
 """
 
 
@@ -43,10 +37,17 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """examples/secured.toml with a third service, and a topic for alarms."""
-    folder = tmp_path_factory.mktemp("secured")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The checked-in registry, and a service that joins by an entry alone."""
+    folder = tmp_path_factory.mktemp("joined")
     registry = folder / "services.toml"
-    registry.write_text((FOLDER / "examples/secured.toml").read_text() + THIRD_TEAM)
+    registry.write_text((FOLDER / "services.toml").read_text() + FURTHER_SERVICE)
+    return synthesize(folder, SERVICES=str(registry))
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """examples/secured.toml, and a topic for alarms."""
     topic = "arn:aws:sns:us-west-2:111111111111:alarms"
-    return synthesize(folder / "out", SERVICES=str(registry), CATS_SERVICE_NAME=CATS, ALARM_TOPIC_ARN=topic)
+    folder = tmp_path_factory.mktemp("secured")
+    return synthesize(folder, SERVICES=str(FOLDER / "examples/secured.toml"), ALARM_TOPIC_ARN=topic)

@@ -7,37 +7,32 @@ from functools import reduce
 from typing import Any
 
 import pytest
+import yaml
 
 from local.envoy import translate
 from local.http_api import KNOWN_TYPES, HttpApi, read_http_api
 from local.template import Template, TemplateError
-from tests.conftest import CATS, DOGS, TODO
+from tests.conftest import FOLDER, SETTINGS
 
-PORTS = {name: port for port, name in enumerate((DOGS, TODO, CATS), start=1)}
-THROTTLE = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1}
+SHAPES = yaml.safe_load((FOLDER / "tests/shapes.yaml").read_text())
 
 
 def read(document: dict[str, Any]) -> HttpApi:
     return read_http_api(Template(document))
 
 
-def change(document: dict[str, Any], kind: str, **properties: Any) -> dict[str, Any]:
-    """A copy in which the first resource of a type that ends with `kind` has other `properties`; None removes one."""
-    changed = copy.deepcopy(document)
-    resource = next(body for body in changed["Resources"].values() if body["Type"].endswith(f"::{kind}"))
-    merged = {**resource["Properties"], **properties}
-    resource["Properties"] = {name: value for name, value in merged.items() if value is not None}
-    return changed
-
-
-def test_every_route_leads_to_its_service(document: dict[str, Any]) -> None:
-    routes = {route.key: route for route in read(document).routes}
-    assert {key: (route.integration.service_name, route.integration.timeout) for key, route in routes.items()} == {
-        **dict.fromkeys(("GET /dogs", "GET /dogs/males", "GET /dogs/females"), (DOGS, 10)),
-        **dict.fromkeys(("POST /todo", "GET /todo", "GET /todo/{todoId}"), (TODO, 10)),
+def test_every_route_leads_to_its_service_within_its_limits(document: dict[str, Any]) -> None:
+    expected = {}
+    for service in SETTINGS.registry.services.values():
+        for route in service.routes:
+            limit = route.throttle or SETTINGS.registry.api.throttle
+            name = SETTINGS.service_names[service.endpoint_service]
+            throttle = {"ThrottlingRateLimit": limit.rate, "ThrottlingBurstLimit": limit.burst}
+            expected[route.key] = (name, service.timeout_seconds, throttle)
+    assert expected == {
+        route.key: (route.integration.service_name, route.integration.timeout, route.throttle)
+        for route in read(document).routes
     }
-    assert routes["POST /todo"].throttle == {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
-    assert routes["GET /todo/{todoId}"].throttle == {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}
 
 
 def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
@@ -55,7 +50,7 @@ def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
 def test_fails_when_any_property_has_another_name(secured: dict[str, Any]) -> None:
     known = {name: body for name, body in secured["Resources"].items() if body["Type"] in KNOWN_TYPES}
     paths = [path for name, body in known.items() for path in names(body["Properties"], name)]
-    assert len(paths) > 200
+    assert len(paths) > 150
     for logical_id, *path, name in paths:
         renamed = copy.deepcopy(secured)
         table: Any = reduce(lambda at, step: at[step], path, renamed["Resources"][logical_id]["Properties"])
@@ -64,47 +59,14 @@ def test_fails_when_any_property_has_another_name(secured: dict[str, Any]) -> No
             read(renamed)
 
 
-@pytest.mark.parametrize(
-    ("kind", "properties", "message"),
-    [
-        ("Api", {"ProtocolType": "WEBSOCKET"}, "(AWS::ApiGatewayV2::Api): ProtocolType is 'WEBSOCKET', known here: 'HTTP'"),
-        ("Api", {"DisableExecuteApiEndpoint": True}, "unknown property DisableExecuteApiEndpoint"),
-        ("Stage", {"StageName": "prod"}, "StageName is 'prod', known here: '$default'"),
-        ("Stage", {"RouteSettings": {"GET /cats": THROTTLE}}, "RouteSettings for routes that do not exist: ['GET /cats']"),
-        ("Stage", {"RouteSettings": {"GET /todo": {**THROTTLE, "DetailedMetricsEnabled": True}}},
-         "unknown property RouteSettings.GET /todo.DetailedMetricsEnabled"),
-        ("Stage", {"DefaultRouteSettings": "none"}, "DefaultRouteSettings is 'none', expected type object"),
-        ("Integration", {"IntegrationType": "AWS_PROXY"}, "IntegrationType is 'AWS_PROXY'"),
-        ("Integration", {"RequestParameters": {"append:header.x": "y"}}, "RequestParameters.append:header.x"),
-        ("Integration", {"RequestParameters": {"remove:header.x": ""}}, "remove:header.x is '', known here: \"''\""),
-        ("Integration", {"RequestParameters": {"remove:header.x": '""'}}, "known here: \"''\""),
-        ("Integration", {"RequestParameters": {"overwrite:header.x": "$context.requestId", "remove:header.X": "''"}},
-         "remove:header.X: the header has another mapping already"),
-        ("Integration", {"TimeoutInMillis": None}, "property TimeoutInMillis is missing"),
-        ("Integration", {"IntegrationUri": "https://x"}, "expected a reference to AWS::ElasticLoadBalancingV2::Listener"),
-        ("Integration", {"ConnectionId": {"Ref": "ApiHttpApi2997B86B"}}, "expected AWS::ApiGatewayV2::VpcLink, found AWS::Api"),
-        ("Route", {"AuthorizationType": "AWS_IAM"}, "AuthorizationType is 'AWS_IAM'"),
-        ("Route", {"AuthorizationType": "JWT"}, "property AuthorizerId is missing"),
-        ("Route", {"AuthorizerId": {"Ref": "Jwt"}}, "AuthorizerId is {'Ref': 'Jwt'}, known here: None"),
-        ("Route", {"RouteKey": "ANY /dogs"}, "RouteKey is 'ANY /dogs'"),
-        ("Route", {"RouteKey": "GET /{proxy+}"}, "RouteKey is 'GET /{proxy+}'"),
-        ("Route", {"Target": {"Ref": "ApiHttpApi2997B86B"}}, "expected integrations/ID"),
-        ("Listener", {"Protocol": "TLS"}, "Protocol is 'TLS'"),
-        ("Listener", {"DefaultActions": []}, "DefaultActions is [], expected minItems 1"),
-        ("TargetGroup", {"TargetType": "alb"}, "TargetType is 'alb'"),
-        ("TargetGroup", {"Port": 9090}, "expected one endpoint, on the port of the group"),
-        ("TargetGroup", {"Targets": []}, "expected one endpoint, on the port of the group"),
-        ("LoadBalancer", {"Scheme": "internet-facing"}, "Scheme is 'internet-facing'"),
-        ("AWS", {"Create": "{}", "Update": "{}"}, "Create is not a lookup of one endpoint"),
-        ("AWS", {"Update": "{}"}, "Create is not a lookup of one endpoint's network interfaces, which Update repeats"),
-        ("VPCEndpoint", {"VpcEndpointType": "Gateway"}, "VpcEndpointType is 'Gateway'"),
-    ],
-)  # fmt: skip
-def test_fails_when_a_shape_is_unknown(
-    document: dict[str, Any], kind: str, properties: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(TemplateError, match=re.escape(message)):
-        read(change(document, kind, **properties))
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape['type']}: {shape['error']}")
+def test_fails_when_a_shape_is_unknown(document: dict[str, Any], shape: dict[str, Any]) -> None:
+    changed = copy.deepcopy(document)
+    resource = next(body for body in changed["Resources"].values() if body["Type"].endswith(f"::{shape['type']}"))
+    merged = {**resource["Properties"], **shape["properties"]}
+    resource["Properties"] = {name: value for name, value in merged.items() if value is not None}
+    with pytest.raises(TemplateError, match=re.escape(shape["error"])):
+        translate(read(changed), {}, port=1, jwks="{}")
 
 
 @pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"])
@@ -119,25 +81,5 @@ def test_fails_when_there_are_two_authorizers(secured: dict[str, Any]) -> None:
         read({**secured, "Resources": {**secured["Resources"], "Second": jwt}})
 
 
-def test_fails_when_a_service_has_no_address(document: dict[str, Any]) -> None:
-    with pytest.raises(TemplateError, match=f"no address for {TODO}; expected --endpoint {TODO}=127.0.0.1:PORT"):
-        translate(read(document), {DOGS: 1}, port=1, jwks="{}")
-
-
-@pytest.mark.parametrize(
-    ("kind", "properties"),
-    [
-        ("Stage", {"AccessLogSettings": {"DestinationArn": "x", "Format": '{"a": "$context.tls"}'}}),
-        ("Integration", {"RequestParameters": {"overwrite:header.x": "$context.tls"}}),
-    ],
-)
-def test_fails_when_a_log_field_or_header_has_an_unknown_source(
-    document: dict[str, Any], kind: str, properties: dict[str, Any]
-) -> None:
-    with pytest.raises(TemplateError, match=r": \$context.tls is not known here"):
-        translate(read(change(document, kind, **properties)), PORTS, port=1, jwks="{}")
-
-
-def test_the_local_api_knows_every_option_of_the_registry(secured: dict[str, Any]) -> None:
-    config = str(translate(read(secured), PORTS, port=1, jwks="{}"))
-    assert "/cats/[^/]+" in config and "cats.read" in config
+def test_a_further_service_is_found_at_its_listener_port(joined: dict[str, Any]) -> None:
+    assert "'port_value': 65000" in str(translate(read(joined), {}, port=1, jwks="{}"))

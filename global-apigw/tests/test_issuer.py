@@ -20,8 +20,7 @@ from common.checks import CheckError
 from infra import checks
 from infra.checks import check_issuer
 from infra.registry import Jwt
-from infra.settings import GatewaySettings
-from tests.conftest import ENVIRON
+from tests.conftest import SETTINGS
 
 GOOD = b'{"issuer": "OWN/", "jwks_uri": "OWN/keys"}'
 # By the first segment of their path: the document, in which OWN is the issuer's URL, and the error.
@@ -92,10 +91,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def check(issuer: str) -> None:
     """With a registry that names the issuer, or none."""
-    settings = GatewaySettings.read(ENVIRON)
     jwt = Jwt(issuer=issuer, audience=["a"]) if issuer else None
-    api = settings.registry.api.model_copy(update={"jwt": jwt})
-    check_issuer(boto3.Session(), replace(settings, registry=settings.registry.model_copy(update={"api": api})))
+    api = SETTINGS.registry.api.model_copy(update={"jwt": jwt})
+    registry = SETTINGS.registry.model_copy(update={"api": api})
+    check_issuer(boto3.Session(), replace(SETTINGS, registry=registry))
 
 
 def test_an_open_api_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,8 @@ class Api(NamedTuple):
         forgery: str = "",
     ) -> dict[str, dict[str, str]]:
         """Send a request of parity.yaml. The result has the `answer` and, if it came from there, the `backend` part."""
-        values = {"port": self.port, "token": self.token(claims or {}, forgery)}
+        needs_token = "{token}" in f"{path} {headers}"
+        values = {"port": self.port, "token": self.token(claims or {}, forgery) if needs_token else None}
         pairs = [header.format(**values).split(": ", 1) for header in headers]
         connection = HTTPConnection("127.0.0.1", self.port, timeout=BOUND_SECONDS)
         has_host = any(name == "Host" for name, _ in pairs)

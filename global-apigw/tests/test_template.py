@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,64 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from tests.conftest import DOGS, TODO, synthesize
+from app import build
+from infra.registry import load_registry
+from tests.conftest import ENVIRON, FOLDER, SETTINGS, synthesize
 
-FOLDER = Path(__file__).parent.parent
-NO_CLIENT_IP = {"Key": "preserve_client_ip.enabled", "Value": "false"}
-HEADERS = {"overwrite:header.x-request-id": "$context.requestId", "remove:header.x-auth-subject": "''"}
+API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
+ENDPOINT, ALARM, FILTER = "AWS::EC2::VPCEndpoint", "AWS::CloudWatch::Alarm", "AWS::Logs::MetricFilter"
+NO_SUBJECT = {"remove:header.x-auth-subject": "''"}
+SUBJECT = {"overwrite:header.x-auth-subject": "$context.authorizer.claims.sub"}
+# Of the checked-in registry.
+EVERY: dict[str, tuple[str, dict[str, Any]]] = {
+    "an endpoint has an address in both zones": (
+        ENDPOINT,
+        {"VpcEndpointType": "Interface", "SubnetIds": [Match.any_value(), Match.any_value()]},
+    ),
+    "PrivateLink cannot keep the addresses of clients: the targets would get no connection": (
+        f"{BALANCING}TargetGroup",
+        {"TargetGroupAttributes": Match.array_with([{"Key": "preserve_client_ip.enabled", "Value": "false"}])},
+    ),
+    "no client can pretend to be somebody else": (
+        f"{API}Integration",
+        {"RequestParameters": {"overwrite:header.x-request-id": "$context.requestId", **NO_SUBJECT}},
+    ),
+    "a security group has no rules of its own": ("AWS::EC2::SecurityGroup", {"SecurityGroupIngress": Match.absent()}),
+    "no rule admits an address range": ("AWS::EC2::SecurityGroupIngress", {"SourceSecurityGroupId": Match.any_value()}),
+    "a lookup without an answer ends within minutes": ("Custom::AWS", {"ServiceTimeout": "300"}),
+    "without jwt a route is open": (f"{API}Route", {"AuthorizationType": "NONE"}),
+    "without cors_origins there is no CORS": (f"{API}Api", {"CorsConfiguration": Match.absent()}),
+    "without a topic an alarm notifies nobody": (ALARM, {"AlarmActions": Match.absent()}),
+    "logs are kept for a month": ("AWS::Logs::LogGroup", {"RetentionInDays": 30}),
+}
+# By the fixture that has the template.
+SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "HTTP APIs have no metric of integration errors": ("document", FILTER, {"FilterPattern": '{ $.integrationError != "-" }'}),
+    "HTTP APIs have no metric of throttled requests": ("document", FILTER, {"FilterPattern": '{ $.status = "429" }'}),
+    "the authorizer takes the tokens of the registry": (
+        "secured",
+        f"{API}Authorizer",
+        {"JwtConfiguration": {"Issuer": "https://issuer.example.com/", "Audience": ["todo-api"]}},
+    ),
+    "a web page of a listed origin may call the API": (
+        "secured",
+        f"{API}Api",
+        {"CorsConfiguration": Match.object_like({"AllowOrigins": ["https://app.example.com"]})},
+    ),
+    "a further service is reached at its listener port": ("joined", f"{BALANCING}Listener", {"Port": 65000}),
+    "a further service has its own port and health check": (
+        "joined",
+        f"{BALANCING}TargetGroup",
+        {"Port": 9090, "HealthCheckPath": "/ping"},
+    ),
+    "a further service has its own timeout": ("joined", f"{API}Integration", {"TimeoutInMillis": 20000}),
+    "a further service has an alarm": ("joined", ALARM, {"AlarmDescription": Match.string_like_regexp("^further:")}),
+    "a route has a limit of its own": (
+        "joined",
+        f"{API}Stage",
+        {"RouteSettings": Match.object_like({"GET /further/{id}": {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}})},
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -22,23 +76,20 @@ def template(document: dict[str, Any]) -> Template:
     return Template.from_json(document)
 
 
-def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, "app.py"], cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
-    )
-    names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
-    expected = ["AWS_ACCOUNT", "AWS_REGION", "DOGNAME_SERVICE_NAME", "TODO_SERVICE_NAME"]
-    assert (done.returncode, names) == (2, expected)
+@pytest.mark.parametrize("fact", EVERY)
+def test_every_resource_of_a_type_says_that(template: Template, fact: str) -> None:
+    template.all_resources_properties(*EVERY[fact])
 
 
-def test_reordering_the_registry_changes_nothing(document: dict[str, Any], tmp_path: Path) -> None:
-    head, first, second = (FOLDER / "services.toml").read_text().split("\n[services.")
-    start = second.index("  {")
-    routes = second[start : second.index("]\n", start)].splitlines(keepends=True)
-    shuffled = second.replace("".join(routes), "".join(reversed(routes)))
-    registry = tmp_path / "services.toml"
-    registry.write_text("\n[services.".join([head, shuffled, first]))
-    assert synthesize(tmp_path / "cdk.out", SERVICES=str(registry)) == document
+@pytest.mark.parametrize("fact", SOME)
+def test_a_template_says_that(fact: str, request: pytest.FixtureRequest) -> None:
+    fixture, type, properties = SOME[fact]
+    Template.from_json(request.getfixturevalue(fixture)).has_resource_properties(type, properties)
+
+
+def test_with_a_topic_every_alarm_goes_to_it(secured: dict[str, Any]) -> None:
+    topic = ["arn:aws:sns:us-west-2:111111111111:alarms"]
+    Template.from_json(secured).all_resources_properties(ALARM, {"AlarmActions": topic})
 
 
 @pytest.mark.parametrize("type", ["InternetGateway", "NatGateway", "EIP", "EgressOnlyInternetGateway"])
@@ -46,80 +97,99 @@ def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
     template.resource_count_is(f"AWS::EC2::{type}", 0)
 
 
-@pytest.mark.parametrize("name", [DOGS, TODO])
-def test_each_service_has_an_endpoint_in_both_subnets(template: Template, name: str) -> None:
-    expected = {"ServiceName": name, "SubnetIds": [Match.any_value(), Match.any_value()]}
-    template.has_resource_properties("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Interface", **expected})
+def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+    )
+    names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert (done.returncode, names) == (2, ["AWS_ACCOUNT", "AWS_REGION", *sorted(SETTINGS.service_names)])
 
 
-def test_one_load_balancer_serves_all_because_each_costs_money(template: Template) -> None:
-    template.resource_count_is("AWS::ElasticLoadBalancingV2::LoadBalancer", 1)
-    template.has_resource_properties("AWS::ElasticLoadBalancingV2::Listener", {"Port": 8081})
-    template.has_resource_properties("AWS::ElasticLoadBalancingV2::Listener", {"Port": 8082})
+def test_reordering_the_registry_changes_nothing(document: dict[str, Any], tmp_path: Path) -> None:
+    head, *services = re.split(r"(?m)^(?=\[services\.)", (FOLDER / "services.toml").read_text())
+    reordered = re.sub(
+        r"(?ms)(?<=^routes = \[\n).+?(?=^\])",
+        lambda routes: "".join(reversed(routes[0].splitlines(keepends=True))),
+        head + "\n".join(reversed(services)),
+    )
+    registry = tmp_path / "services.toml"
+    registry.write_text(reordered)
+    assert synthesize(tmp_path / "cdk.out", SERVICES=str(registry)) == document
 
 
-@pytest.mark.parametrize(
-    ("type", "properties"),
-    [
-        # PrivateLink cannot keep the addresses of clients: the targets would get no connection.
-        ("ElasticLoadBalancingV2::TargetGroup", {"TargetGroupAttributes": Match.array_with([NO_CLIENT_IP])}),
-        # No client can pretend to be somebody else.
-        ("ApiGatewayV2::Integration", {"RequestParameters": HEADERS}),
-    ],
-)
-def test_every_resource_of_a_type_has(template: Template, type: str, properties: dict[str, Any]) -> None:
-    template.all_resources_properties(f"AWS::{type}", properties)
-
-
-def test_no_security_group_admits_an_address_range(template: Template) -> None:
-    for group in template.find_resources("AWS::EC2::SecurityGroup").values():
-        assert "SecurityGroupIngress" not in group["Properties"]
-    for rule in template.find_resources("AWS::EC2::SecurityGroupIngress").values():
-        assert "SourceSecurityGroupId" in rule["Properties"]
-
-
-def test_a_lookup_is_filtered_ends_within_minutes_and_runs_again_when_the_interfaces_change(template: Template) -> None:
+def test_a_lookup_is_filtered(template: Template) -> None:
     # Unfiltered, the response is larger than a custom resource may return, and the create fails.
-    lookups = template.find_resources("Custom::AWS").values()
-    assert len(lookups) == 2
-    for lookup in lookups:
-        assert lookup["Properties"]["ServiceTimeout"] == "300"
-        assert lookup["Properties"]["Create"] == lookup["Properties"]["Update"]
+    for lookup in template.find_resources("Custom::AWS").values():
         assert '"outputPaths":["NetworkInterfaces.0.PrivateIpAddress"' in str(lookup["Properties"]["Create"])
 
 
 def test_the_access_log_explains_a_401_and_a_5xx_within_the_quota(template: Template) -> None:
-    [stage] = template.find_resources("AWS::ApiGatewayV2::Stage").values()
+    [stage] = template.find_resources(f"{API}Stage").values()
     log = stage["Properties"]["AccessLogSettings"]["Format"]
     assert len(log) <= 3 * 1024  # http-api-quotas: access log template size
     explaining = ("authorizer.error", "authorizer.claims.client_id", "integration.status", "integrationErrorMessage")
     assert {f"$context.{variable}" for variable in explaining} <= set(json.loads(log).values())
 
 
-def test_every_route_is_throttled_and_its_own_limit_counts(template: Template) -> None:
-    template.has_resource_properties(
-        "AWS::ApiGatewayV2::Stage",
-        {
-            "StageName": "$default",
-            "DefaultRouteSettings": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
-            "RouteSettings": {
-                "POST /todo": {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20},
-                "GET /todo": {"ThrottlingRateLimit": 3, "ThrottlingBurstLimit": 5},
-            },
-        },
-    )
-
-
 def test_the_stage_waits_for_routes_that_its_settings_name(template: Template) -> None:
-    [stage] = template.find_resources("AWS::ApiGatewayV2::Stage").values()
-    assert {*template.find_resources("AWS::ApiGatewayV2::Route")} <= {*stage["DependsOn"]}
+    [stage] = template.find_resources(f"{API}Stage").values()
+    assert {*template.find_resources(f"{API}Route")} <= {*stage["DependsOn"]}
 
 
-def test_what_clients_and_providers_hold_on_to_keeps_its_logical_id(template: Template) -> None:
-    # A changed id means a replaced resource: another public URL.
-    assert list(template.find_resources("AWS::ApiGatewayV2::Api")) == ["ApiHttpApi2997B86B"]
-    assert list(template.find_resources("AWS::ElasticLoadBalancingV2::LoadBalancer")) == ["LoadBalancerNlb0CEC888C"]
+@pytest.mark.parametrize(
+    ("type", "id"), [(f"{API}Api", "ApiHttpApi2997B86B"), (f"{BALANCING}LoadBalancer", "LoadBalancerNlb0CEC888C")]
+)
+def test_a_resource_that_clients_and_providers_use_keeps_its_logical_id(template: Template, type: str, id: str) -> None:
+    # A changed id means a replaced resource: another public URL. A second load balancer costs money.
+    assert list(template.find_resources(type)) == [id]
 
 
 def test_the_output_has_the_blogs_name(template: Template) -> None:
     template.has_output("HttpApiEndpoint", {})
+
+
+def test_a_route_asks_for_the_token_and_scopes_of_its_entry(secured: dict[str, Any]) -> None:
+    routes = [route["Properties"] for route in Template.from_json(secured).find_resources(f"{API}Route").values()]
+    entries = load_registry(FOLDER / "examples/secured.toml").routes
+    asked = {route["RouteKey"]: route.get("AuthorizationScopes", []) for route in routes if "AuthorizerId" in route}
+    assert asked == {route.key: route.scopes for route in entries if route.auth == "jwt"}
+
+
+def test_an_authorized_route_hands_on_the_verified_subject(secured: dict[str, Any]) -> None:
+    # And an open route of the same service removes it: they need an integration each.
+    template = Template.from_json(secured)
+    for mapping, count in ((SUBJECT, 2), (NO_SUBJECT, 1)):
+        properties = {"RequestParameters": Match.object_like(mapping)}
+        template.resource_properties_count_is(f"{API}Integration", properties, count)
+
+
+def test_a_further_service_changes_nothing_of_the_others(document: dict[str, Any], joined: dict[str, Any]) -> None:
+    # A changed logical id is a replaced endpoint or listener: an outage of a team that did nothing.
+    kinds = (ENDPOINT, f"{BALANCING}Listener", f"{BALANCING}TargetGroup", f"{API}Integration", f"{API}Route")
+    kept = {name: body for name, body in document["Resources"].items() if body["Type"] in kinds}
+    assert kept.items() <= joined["Resources"].items()
+
+
+NAMED = """
+[services.{name}]
+endpoint_service = "S{number}"
+endpoint_port = 8080
+listener_port = {number}
+health_path = "/"
+timeout_seconds = 10
+routes = [{{ key = "GET /{number}" }}]
+"""
+
+
+def test_a_service_may_have_the_name_of_any_other_construct(tmp_path: Path) -> None:
+    ids = {construct.node.id for construct in build(ENVIRON, outdir=str(tmp_path)).node.find_all()}
+    lower = {re.sub("(?<=[a-z])(?=[A-Z])", hyphen, id).lower() for id in ids for hyphen in ("", "-")}
+    names = sorted(name for name in lower if re.fullmatch("[a-z][a-z0-9-]{0,29}", name))
+    assert {"api", "alarms", "load-balancer", "latency", "throttled", "todo-none", "default"} <= set(names)
+    for half in (names[::2], names[1::2]):  # a load balancer has 50 listeners
+        registry = "[api]\nthrottle = { rate = 1, burst = 1 }" + "".join(
+            NAMED.format(name=name, number=number) for number, name in enumerate(half, start=1)
+        )
+        (tmp_path / "services.toml").write_text(registry)
+        document = synthesize(tmp_path / half[0], SERVICES=str(tmp_path / "services.toml"))
+        Template.from_json(document).resource_count_is(ENDPOINT, len(half))
