@@ -22,8 +22,7 @@ MAX_ISSUER_BYTES = 1_000_000
 def check_region(_: boto3.Session, settings: GatewaySettings) -> None:
     """Each name must be of this region, and no two variables may name the same service."""
     for variable, name in settings.service_names.items():
-        region = name.split(".")[3]
-        if region != settings.region:
+        if (region := name.split(".")[3]) != settings.region:
             raise CheckError(
                 f"{variable} is {name}, a service in {region}, expected one in {settings.region}; "
                 f"deploy its provider to {settings.region}, or the gateway to {region}"

@@ -32,7 +32,8 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
         mappers=[PARTS["wrong_token"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
-        # Two operators, the second without a value, make one string, and a dash of a missing value.
+        # API Gateway logs every value as a string, and a dash for a missing value. So does Envoy, if a field has more than one
+        # operator; a lone one yields a number or null. Hence a second operator that yields nothing: 0 characters of PATH.
         log_fields={
             field: f"{_operator(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
             for field, variable in api.access_log.items()
@@ -87,13 +88,12 @@ def _route(route: Route) -> Any:
     method, _, path = route.key.partition(" ")
     segments = ["[^/]+" if segment.startswith("{") else re.escape(segment) for segment in path.split("/")]
     integration = route.integration
-    # jwt_authn sets the headers of verified claims.
-    overwrite = {
-        name: variable
-        for name, variable in integration.headers.items()
-        if variable and not (route.jwt and variable.startswith(CLAIMS))
-    }
-    removed = [name for name, variable in integration.headers.items() if variable is None]
+    added, removed = [*PARTS["gateway_headers"]], []
+    for name, variable in integration.headers.items():
+        if variable is None:
+            removed.append(name)
+        elif not (route.jwt and variable.startswith(CLAIMS)):  # jwt_authn sets the headers of verified claims
+            added.append(part("header", key=name, value=_operator(variable, integration.logical_id)))
     own = {"x-request-id"} - integration.headers.keys()
     return part(
         "route",
@@ -103,10 +103,7 @@ def _route(route: Route) -> Any:
         regex={"regex": "/".join(segments)} if "{" in path else None,
         cluster=integration.logical_id,
         timeout=integration.timeout,
-        added=[
-            *PARTS["gateway_headers"],
-            *(part("header", key=name, value=_operator(it, integration.logical_id)) for name, it in overwrite.items()),
-        ],
+        added=added,
         removed=[*removed, "x-forwarded-proto", "x-envoy-external-address", *own],
         token_bucket=_token_bucket(route.throttle),
         **_jwt_of_route(route),
@@ -121,10 +118,10 @@ def _token_bucket(throttle: Json) -> Json:
 
 
 def _cors_policy(cors: Json) -> Any:
-    origins: list[Json] = [{"exact": origin} for origin in cors["AllowOrigins"]]
+    any_origin = {"safe_regex": {"regex": ".*"}}
     return part(
         "cors_policy",
-        origins=[{"safe_regex": {"regex": ".*"}}] if cors["AllowOrigins"] == ["*"] else origins,
+        origins=[any_origin if origin == "*" else {"exact": origin} for origin in cors["AllowOrigins"]],
         methods=",".join(cors["AllowMethods"]),
         headers=",".join(cors["AllowHeaders"]),
         exposed=",".join(cors["ExposeHeaders"]),

@@ -100,26 +100,20 @@ def _problem(error: fastjsonschema.JsonSchemaValueException) -> str:
             return f"property {names} is missing"
         case "additionalProperties":
             return f"unknown property {names}"
-        case "const":
-            return f"{where} is {error.value!r}, known here: {error.rule_definition!r}"
         case rule:
-            return f"{where} is {error.value!r}, expected {rule} {error.rule_definition}"
+            return f"{where} is {error.value!r}, expected {rule} {error.rule_definition!r}"
 
 
 def _read_route(template: Template, resource: Resource, stage: Json) -> Route:
     route = resource.properties
-    match route["Target"]:
-        case {"Fn::Join": ["", ["integrations/", reference]]}:
-            integration = template.follow(reference, f"{API}Integration")
-        case target:
-            raise TemplateError(f"{resource.logical_id}: Target is {json.dumps(target)}, expected integrations/ID")
+    _, [_, reference] = route["Target"]["Fn::Join"]
     jwt = None
     if route["AuthorizationType"] == "JWT":
         jwt = template.follow(route["AuthorizerId"], f"{API}Authorizer").properties["JwtConfiguration"]
     return Route(
         key=route["RouteKey"],
         throttle=stage.get("RouteSettings", {}).get(route["RouteKey"], stage["DefaultRouteSettings"]),
-        integration=_read_integration(template, integration),
+        integration=_read_integration(template, template.follow(reference, f"{API}Integration")),
         jwt=jwt,
         scopes=route.get("AuthorizationScopes", []),
     )

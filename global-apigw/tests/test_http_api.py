@@ -21,6 +21,20 @@ def read(document: dict[str, Any]) -> HttpApi:
     return read_http_api(Template(document))
 
 
+def change(document: dict[str, Any], kind: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """A copy in which the first resource of a type that ends with `kind` has other `properties`; None removes one."""
+    changed = copy.deepcopy(document)
+    resource = next(body for body in changed["Resources"].values() if body["Type"].endswith(f"::{kind}"))
+    merged = {**resource["Properties"], **properties}
+    resource["Properties"] = {name: value for name, value in merged.items() if value is not None}
+    return changed
+
+
+def configure(document: dict[str, Any]) -> str:
+    """Envoy's configuration, as text that a test searches."""
+    return str(translate(read(document), {}, port=1, jwks="{}"))
+
+
 def test_every_route_leads_to_its_service_within_its_limits(document: dict[str, Any]) -> None:
     expected = {}
     for service in SETTINGS.registry.services.values():
@@ -61,12 +75,13 @@ def test_fails_when_any_property_has_another_name(secured: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape['type']}: {shape['error']}")
 def test_fails_when_a_shape_is_unknown(document: dict[str, Any], shape: dict[str, Any]) -> None:
-    changed = copy.deepcopy(document)
-    resource = next(body for body in changed["Resources"].values() if body["Type"].endswith(f"::{shape['type']}"))
-    merged = {**resource["Properties"], **shape["properties"]}
-    resource["Properties"] = {name: value for name, value in merged.items() if value is not None}
     with pytest.raises(TemplateError, match=re.escape(shape["error"])):
-        translate(read(changed), {}, port=1, jwks="{}")
+        configure(change(document, shape["type"], shape["properties"]))
+
+
+def test_fails_when_a_transform_could_add_any_resource(document: dict[str, Any]) -> None:
+    with pytest.raises(TemplateError, match="Transform: it could add any resource"):
+        read({**document, "Transform": "AWS::LanguageExtensions"})
 
 
 @pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"])
@@ -82,4 +97,27 @@ def test_fails_when_there_are_two_authorizers(secured: dict[str, Any]) -> None:
 
 
 def test_a_further_service_is_found_at_its_listener_port(joined: dict[str, Any]) -> None:
-    assert "'port_value': 65000" in str(translate(read(joined), {}, port=1, jwks="{}"))
+    assert "'port_value': 65000" in configure(joined)
+
+
+@pytest.mark.parametrize(
+    ("rate", "tokens", "interval"), [(0.5, 1, "2.000"), (1, 1, "1.000"), (50, 3, "0.060"), (1000, 50, "0.050")]
+)
+def test_a_bucket_is_filled_at_the_rate_but_not_more_than_every_50_ms(
+    document: dict[str, Any], rate: float, tokens: int, interval: str
+) -> None:
+    throttle = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": 7}
+    expected = {"max_tokens": 7, "tokens_per_fill": tokens, "fill_interval": f"{interval}000000s"}
+    assert str(expected) in configure(change(document, "Stage", {"DefaultRouteSettings": throttle}))
+
+
+def test_any_origin_may_be_allowed(secured: dict[str, Any]) -> None:
+    cors = {"AllowOrigins": ["*"], "AllowMethods": [], "AllowHeaders": [], "ExposeHeaders": [], "MaxAge": 0}
+    config = configure(change(secured, "Api", {"CorsConfiguration": cors}))
+    assert "'allow_origin_string_match': [{'safe_regex': {'regex': '.*'}}]" in config
+
+
+def test_without_a_mapping_no_request_id_reaches_the_backend(document: dict[str, Any]) -> None:
+    removed = "'x-forwarded-proto', 'x-envoy-external-address', 'x-request-id']"
+    assert removed not in configure(document)
+    assert removed in configure(change(document, "Integration", {"RequestParameters": None}))
