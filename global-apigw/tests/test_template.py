@@ -1,10 +1,7 @@
 """The synthesized template, one fact a test; each name or comment says what goes wrong without it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ from aws_cdk.assertions import Match, Template
 
 from app import build
 from infra.registry import load_registry
-from tests.conftest import ENVIRON, FOLDER, SETTINGS, synthesize
+from tests.conftest import ENVIRON, FOLDER, synthesize
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 ENDPOINT, ALARM, FILTER = "AWS::EC2::VPCEndpoint", "AWS::CloudWatch::Alarm", "AWS::Logs::MetricFilter"
@@ -95,14 +92,6 @@ def test_with_a_topic_every_alarm_goes_to_it(secured: dict[str, Any]) -> None:
 @pytest.mark.parametrize("type", ["InternetGateway", "NatGateway", "EIP", "EgressOnlyInternetGateway"])
 def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
     template.resource_count_is(f"AWS::EC2::{type}", 0)
-
-
-def test_fails_when_settings_are_missing_with_exit_code_2_and_no_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, "app.py"], cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
-    )
-    names = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert (done.returncode, names) == (2, ["AWS_ACCOUNT", "AWS_REGION", *sorted(SETTINGS.service_names)])
 
 
 def test_reordering_the_registry_changes_nothing(document: dict[str, Any], tmp_path: Path) -> None:
