@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
@@ -20,6 +21,8 @@ BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
 # A boot takes three minutes, fifteen and a half at worst; an instance that has not answered /healthz by then is replaced.
 BOOT, GRACE = Duration.minutes(3), Duration.minutes(16)
+# The group launches a replacement before it stops the old instance, whatever the reason.
+WITHOUT_A_GAP: Any = {"min_healthy_percentage": 100, "max_healthy_percentage": 200}
 # Since version 3.3.40, the SSM Agent does not use ec2messages.
 SSM_ENDPOINTS = ["ssm", "ssmmessages"]
 # docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
@@ -109,14 +112,11 @@ class Fleet(Construct):
             self,
             "Group",
             vpc=network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
             launch_template=template,
             min_capacity=INSTANCES,
             max_capacity=2 * INSTANCES,
             max_instance_lifetime=Duration.days(30),
-            # A replacement is launched before the old instance stops, whatever the reason.
-            min_healthy_percentage=100,
-            max_healthy_percentage=200,
+            **WITHOUT_A_GAP,
             health_checks=autoscaling.HealthChecks.with_additional_checks(
                 additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
             ),
@@ -125,15 +125,12 @@ class Fleet(Construct):
             # Health checks stop a bad refresh: old instances stay until their replacements have passed them. When none
             # passes for an hour, the refresh fails and CloudFormation rolls back, by a refresh of its own. No alarm stops
             # it: Auto Scaling starts no refresh while a listed alarm is in ALARM, so the repair could not be deployed.
+            # Its warm-up is as long as the grace period: a shorter refresh would end before a failed boot is noticed.
             update_policy=autoscaling.UpdatePolicy.instance_refresh(
-                strategy=autoscaling.InstanceRefreshStrategy.ROLLING,
-                min_healthy_percentage=100,
-                max_healthy_percentage=200,
-                instance_warmup=GRACE,  # a shorter refresh would end before a failed boot is noticed
+                strategy=autoscaling.InstanceRefreshStrategy.ROLLING, instance_warmup=GRACE, **WITHOUT_A_GAP
             ),
         )
         group.scale_on_cpu_utilization("Cpu", target_utilization_percent=60)
-        acknowledge(
-            group, "AwsSolutions-AS3", "the alarms on healthy targets report lost instances, whatever the cause"
-        )
+        reason = "the alarms on healthy targets report lost instances, whatever the cause"
+        acknowledge(group, "AwsSolutions-AS3", reason)
         return group

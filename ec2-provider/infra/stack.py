@@ -25,20 +25,13 @@ class Ec2ProviderStack(BaseStack):
             raise SettingsError([f"the bundle {settings.bundle} does not exist; build it with: make bundle"])
         tables = Database(self, "Database", adopted=settings.adopted_tables, ephemeral=settings.ephemeral).tables
         bundle = Asset(self, "Bundle", path=settings.bundle)
-        network = Network(
-            self,
-            "Network",
-            zone_ids=settings.zone_ids,
-            # Each costs money: see README.md, "Look inside an instance".
-            interfaces=[*(["logs"] if settings.instance_logs else []), *(SSM_ENDPOINTS if settings.ssm else [])],
-            gateways={"s3": boot_policies(bundle), "dynamodb": [table_policy(tables)]},
-        )
+        # Each interface costs money: see README.md, "Look inside an instance".
+        interfaces = [*(["logs"] if settings.instance_logs else []), *(SSM_ENDPOINTS if settings.ssm else [])]
+        gateways = {"s3": boot_policies(bundle), "dynamodb": [table_policy(tables)]}
+        network = Network(self, "Network", zone_ids=settings.zone_ids, interfaces=interfaces, gateways=gateways)
+        principal = settings.allowed_principal
         endpoint_service = EndpointService(
-            self,
-            "EndpointService",
-            vpc=network.vpc,
-            target_type=TargetType.INSTANCE,
-            allowed_principal=settings.allowed_principal,
+            self, "EndpointService", vpc=network.vpc, target_type=TargetType.INSTANCE, allowed_principal=principal
         )
         self.alarms.healthy_targets("todo", endpoint_service.target_group)
         add_table_alarms(self.alarms, tables[0])

@@ -49,11 +49,6 @@ def post_worker_init(worker: Any) -> None:
         signal.signal(signal.SIGTERM, drain)
 
 
-def pre_request(worker: Any, request: Any) -> None:
-    if worker.wsgi.config.get("DRAINING"):
-        request.force_close()  # answers with `Connection: close`
-
-
 def _write_error(sock: Any, status: int, reason: str, message: str) -> None:
     """gunicorn answers a request that is not valid HTTP without the app; its own answer is an HTML page."""
     body = json.dumps({"message": message or reason}) + "\n"

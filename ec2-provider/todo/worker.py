@@ -78,12 +78,12 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req: Any, conn: Any) -> object:
-        """Reads the body before the app answers. The answer to a body that is too long closes the connection."""
+        """Reads the body before the app answers. After a body that is too long, and while draining, the answer closes."""
         if req._expected_100_continue:
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             req._expected_100_continue = False
         body = req.body.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_BODY or self.wsgi.config.get("DRAINING"):
             req.force_close()  # answers with `Connection: close`
         req.body = io.BytesIO(body)
         with self.slots:
