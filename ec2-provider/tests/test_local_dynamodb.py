@@ -16,12 +16,10 @@ import boto3
 import pytest
 
 from local.dynamodb import main, serve
-from tests.conftest import FOLDER
+from tests.conftest import FOLDER, table_with_key
 
 TABLE = {
-    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-    "BillingMode": "PAY_PER_REQUEST",
+    **table_with_key("id"),
     "DeletionProtectionEnabled": True,
     "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
 }
@@ -40,11 +38,12 @@ def test_serves_the_templates_table_until_sigterm(tmp_path: Path) -> None:
         try:
             assert process.stdout
             [url] = re.findall(r"ready: (\S+),", process.stdout.readline())
-            table = boto3.client("dynamodb", endpoint_url=url, region_name="us-west-2").describe_table(
-                TableName="todo"
-            )["Table"]
-            assert {name: table.get(name) for name in ("KeySchema", "AttributeDefinitions")}.items() <= TABLE.items()
-            assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+            table = boto3.resource("dynamodb", "us-west-2", endpoint_url=url).Table("todo")
+            assert (table.key_schema, table.attribute_definitions) == (
+                TABLE["KeySchema"],
+                TABLE["AttributeDefinitions"],
+            )
+            assert table.billing_mode_summary["BillingMode"] == "PAY_PER_REQUEST"
         finally:
             process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
@@ -83,8 +82,6 @@ def test_a_conditional_write_is_atomic_because_requests_take_turns(capsys: pytes
         ([TABLE, TABLE], "found 2"),
     ],
 )
-def test_fails_when_the_template_has_not_one_table_of_known_properties(
-    tmp_path: Path, tables: list[dict[str, Any]], message: str
-) -> None:
+def test_fails_without_one_table_of_known_properties(tmp_path: Path, tables: list[Any], message: str) -> None:
     with pytest.raises(SystemExit, match=message):
         main(write_template(tmp_path, *tables), "0")

@@ -111,10 +111,16 @@ def test_sigterm_drains(server: Server) -> None:
     assert len(server.stop()) == 3
 
 
-def test_fails_when_a_setting_is_missing() -> None:
-    result = subprocess.run(GUNICORN, cwd=FOLDER, env={"PORT": "http"}, capture_output=True, text=True)
+def test_fails_when_settings_are_missing_or_malformed_and_names_all() -> None:
+    environ = {"PORT": "http", "ACCESS_LOG": "maybe"}
+    result = subprocess.run(GUNICORN, cwd=FOLDER, env=environ, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "error: TABLE_NAME is missing" in result.stderr and "Traceback" not in result.stderr
+    assert result.stderr.splitlines() == [
+        "error: TABLE_NAME is missing, for example TABLE_NAME=todo",
+        "error: AWS_REGION is missing, for example AWS_REGION=us-west-2",
+        "error: ACCESS_LOG is 'maybe', for example ACCESS_LOG=off",
+        "error: PORT is 'http', for example PORT=8080",
+    ]
 
 
 def sockets_of_each_worker(server: Server, clients: int) -> list[int]:
