@@ -97,6 +97,7 @@ def is_cut_off(client: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_slow_clients_are_cut_off_and_hold_up_nobody(server: Server) -> None:
     slow: list[socket.socket] = []
     with ExitStack() as stack:
@@ -118,6 +119,7 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(server: Server) -> None:
     assert max(waits) < usual + 1, waits
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_worker_has_threads_for_open_connections_while_the_other_pauses(server: Server) -> None:
     with ExitStack() as stack:

@@ -22,10 +22,10 @@ OTHERS = [
 
 
 @pytest.fixture
-def check(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Checks an account with a quota, or none that may be read, and instances."""
+def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Checks an account with a quota, or none that may be read, and instances; gives the text that the check prints."""
 
-    def check(value: float | None, *instances: dict[str, Any], deployed: bool = True) -> None:
+    def check(value: float | None, *instances: dict[str, Any], deployed: bool = True) -> str:
         clients: dict[str, Any] = {name: boto3.client(name, "us-west-2") for name in ("service-quotas", "ec2")}
         quotas, ec2 = map(Stubber, clients.values())
         if value is None:
@@ -38,34 +38,32 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(checks, "stack_resources", lambda *_: ["group"] * deployed)
         with quotas, ec2:
             checks.check_quota(Mock(client=lambda name, **_: clients[name]), SETTINGS)
+        return capsys.readouterr().out
 
     return check
 
 
-def test_a_replacement_within_the_quota_prints_nothing(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    check(8, OURS, OURS, *OTHERS)
-    assert capsys.readouterr().out == ""
+def test_a_replacement_within_the_quota_prints_nothing(check: Any) -> None:
+    assert check(8, OURS, OURS, *OTHERS) == ""
 
 
 @pytest.mark.parametrize(("quota", "running"), [(7, [OURS, OURS]), (8, [OURS, OURS, HYPER]), (3, [])])
 def test_fails_when_a_deploy_launches_more_than_the_quota(check: Any, quota: int, running: Any) -> None:
-    message = "this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
-    with pytest.raises(CheckError, match=message):
+    with pytest.raises(
+        CheckError, match="this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
+    ):
         check(quota, *running, deployed=bool(running))
 
 
-def test_a_new_account_is_told_before_it_cannot_replace_its_instances(
-    check: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check(5, deployed=False)
-    assert capsys.readouterr().out == (
+def test_a_new_account_is_told_before_it_cannot_replace_its_instances(check: Any) -> None:
+    assert check(5, deployed=False) == (
         "account 333333333333 may run 5 vCPUs in us-west-2 (quota L-1216C47A), 0 run already: enough for this deploy, but the "
         "next one replaces the instances and needs 8; ask for more now: aws service-quotas "
         "request-service-quota-increase --region us-west-2 --service-code ec2 --quota-code L-1216C47A --desired-value 8\n"
     )
 
 
-def test_a_quota_that_may_not_be_read_stops_no_deploy(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    check(None)
-    reason = "not checked: the quota L-1216C47A of account 333333333333, which could not be read: "
-    assert capsys.readouterr().out.startswith(reason)
+def test_a_quota_that_may_not_be_read_stops_no_deploy(check: Any) -> None:
+    assert check(None).startswith(
+        "not checked: the quota L-1216C47A of account 333333333333, which could not be read: "
+    )
