@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,8 @@ SETTINGS = Settings.read({"TABLE_NAME": "todo", "AWS_REGION": "us-west-2"})
 
 def resolve(node: dict[str, Any]) -> dict[str, Any]:
     """The node itself, or what its $ref names."""
-    if "$ref" not in node:
-        return node
-    found: Any = OPENAPI
-    for name in node["$ref"].removeprefix("#/").split("/"):
-        found = found[name]
-    return dict(found)
+    names = node["$ref"].split("/")[1:] if "$ref" in node else []
+    return dict(reduce(getitem, names, OPENAPI)) if names else node
 
 
 def table_with_key(name: str) -> Any:

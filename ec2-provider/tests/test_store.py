@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain, repeat
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -17,6 +18,11 @@ from moto.core.models import botocore_stubber
 from tests.conftest import SETTINGS, ContractClient
 from todo import create_app, store
 from todo.settings import MAX_CONCURRENT_CALLS, MAX_CONCURRENT_REQUESTS
+
+
+@pytest.fixture
+def todos(table: Any) -> store.Store:
+    return store.Store(table="todo", region=SETTINGS.aws_region)
 
 
 def ids(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
@@ -39,9 +45,10 @@ def test_endlessly_repeated_id_never_overwrites(client: ContractClient, table: A
     assert [item["data"] for item in table.scan()["Items"]] == ["first"]
 
 
-def test_no_new_id_is_tried_when_its_answer_could_come_too_late(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_new_id_is_tried_when_its_answer_could_come_too_late(
+    todos: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids(monkeypatch, "aaaaaaaa", "aaaaaaaa", "bbbbbbbb")
-    todos = store.Store(table="todo", region=SETTINGS.aws_region)
     todos.create("first")
     clock = chain([0.0], repeat(store.LATEST_START + 0.01))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
@@ -50,10 +57,8 @@ def test_no_new_id_is_tried_when_its_answer_could_come_too_late(table: Any, monk
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_retry_after_a_lost_answer_stores_once(
-    app: Flask, table: Any, monkeypatch: pytest.MonkeyPatch, lost: int
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+@patch("time.sleep", Mock())
+def test_retry_after_a_lost_answer_stores_once(todos: store.Store, table: Any, lost: int) -> None:
     requests = []
 
     def reach_dynamodb_and_lose_the_answer(event_name: str, request: Any, **_: Any) -> None:
@@ -62,7 +67,6 @@ def test_retry_after_a_lost_answer_stores_once(
             botocore_stubber(event_name, request)
             raise ReadTimeoutError(endpoint_url=request.url)
 
-    todos = store.Store(table="todo", region=SETTINGS.aws_region)
     todos._client.meta.events.register_first("before-send.dynamodb.PutItem", reach_dynamodb_and_lose_the_answer)
     created = todos.create("once")
     assert len(requests) == lost + 1
@@ -99,8 +103,7 @@ def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: py
     assert waited + slowest_sleeps < store.SLOWEST_CALL <= store.DEADLINE_SECONDS
 
 
-def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
-    todos = store.Store(table="todo", region=SETTINGS.aws_region)
+def test_a_stall_is_refused_at_once_until_a_call_ends(todos: store.Store) -> None:
     with todos._slot():  # of MAX_CONCURRENT_CALLS
         with ExitStack() as stalled:
             for _ in range(MAX_CONCURRENT_CALLS - 1):
@@ -115,14 +118,13 @@ def test_a_stall_is_refused_at_once_until_a_call_ends(table: Any) -> None:
         assert todos.get("x") is None
 
 
-def test_a_call_that_fails_gives_its_turn_back(table: Any) -> None:
-    todos = store.Store(table="todo", region=SETTINGS.aws_region)
+def test_a_call_that_fails_gives_its_turn_back(todos: store.Store) -> None:
     for _ in range(MAX_CONCURRENT_CALLS + 1):
         with pytest.raises(ClientError, match="ValidationException"):
             todos.get("")
 
 
-def test_connections_suffice_for_every_call(table: Any) -> None:
-    config: Any = store.Store(table="todo", region=SETTINGS.aws_region)._client.meta.config
+def test_connections_suffice_for_every_call(todos: store.Store) -> None:
+    config = todos._client.meta.config
     assert MAX_CONCURRENT_REQUESTS > MAX_CONCURRENT_CALLS == config.max_pool_connections
     assert (config.connect_timeout, config.read_timeout) == (store.CONNECT_TIMEOUT, store.READ_TIMEOUT)
