@@ -1,13 +1,13 @@
 #!/bin/bash
-# Boots an instance without the internet. It is the tail of the user data, which exports before it
-#   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [ACCESS_LOG]  [LOG_GROUP]
-# Every step is bounded; tests/test_boot.py adds the bounds up, because the group replaces an instance that takes too long.
-# The first step that fails ends the boot and is signalled at once.
+# Boots an instance without the internet. infra/fleet.py puts this script into the user data, after the lines that export
+#   BUNDLE_URI  TABLE_NAME  AWS_REGION  [SIGNAL_URL]  [LOG_GROUP]
+# Every step has a time limit. tests/test_boot.py adds the limits up, because the group replaces an instance that boots too long.
+# The first step that fails ends the boot; its signal leaves at once.
 set -euo pipefail
 root=${BOOT_ROOT:-} # only tests set it
 log=$root/var/log/todo-boot.log
 
-retry() { # retry TRIES SECONDS COMMAND…: tries of at most SECONDS each, 15 s apart, for what needs the network
+retry() { # retry TRIES SECONDS COMMAND…: for commands that need the network; a try may take SECONDS, pauses take 15 s
   local tries=$1 seconds=$2 try
   shift 2
   for ((try = 1; try <= tries; try++)); do
@@ -18,11 +18,11 @@ retry() { # retry TRIES SECONDS COMMAND…: tries of at most SECONDS each, 15 s 
   return 1
 }
 
-signal() { # signal SUCCESS|FAILURE LINES: to the wait condition of the stack's creation, with the log's last LINES
+signal() { # signal SUCCESS|FAILURE LINES: sends the last LINES of the log to the wait condition of the stack's creation
   [[ -n ${SIGNAL_URL:-} ]] || return 0
-  # The last line goes first, in case that somebody shortens the reason. A signal may have 4,096 bytes:
+  # The last line of the log goes first, because a console may show only the start of the reason. A signal may have 4,096 bytes:
   # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-  # The URL is valid for a day. Instances that come later are not waited for, so a refused signal is only noted.
+  # The URL is valid for a day. Nothing waits for the instances that boot later, so a refused signal does not fail their boot.
   tail -n "$2" "$log" | python3 -c '
 import json, sys
 *lines, last = sys.stdin.buffer.read().decode(errors="replace").splitlines()
@@ -42,7 +42,7 @@ explain() {
   fi
 }
 
-ship_logs() { # to CloudWatch: the agent reads files only, so the unit writes one
+ship_logs() { # to CloudWatch: the agent reads only files, so the service writes its log to a file
   mkdir -p "$root"/etc/systemd/system/{todo.service.d,logrotate.timer.d} "$root/etc/logrotate.d" "$root/var/log/todo"
   printf '[Service]\nStandardOutput=append:%s\nStandardError=inherit\n' /var/log/todo/todo.log \
     >"$root/etc/systemd/system/todo.service.d/log.conf"
@@ -66,7 +66,7 @@ boot() {
   step="fetch the bundle"
   local bundle="$root/opt/todo-bundle"
   mkdir -p "$bundle" "$root/etc/systemd/system"
-  # For minutes: so long may a right take to act that was given with this instance.
+  # Tries for 4 minutes: after a deploy, the instance's new right to read the bundle may take minutes to act.
   retry 8 15 aws s3 cp --only-show-errors "$BUNDLE_URI" "$bundle.tar.gz"
   tar -xzf "$bundle.tar.gz" -C "$bundle"
 
@@ -75,8 +75,7 @@ boot() {
 
   step="install the service"
   timeout 90 "$bundle/install.sh" "$root/opt/todo"
-  printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" ACCESS_LOG "${ACCESS_LOG:-on}" \
-    >"$root/etc/todo.env"
+  printf '%s=%s\n' TABLE_NAME "$TABLE_NAME" AWS_REGION "$AWS_REGION" >"$root/etc/todo.env"
   install -m 644 "$bundle/todo.service" "$root/etc/systemd/system/todo.service"
 
   if [[ -n ${LOG_GROUP:-} ]]; then
@@ -85,7 +84,8 @@ boot() {
   fi
 
   step="read the table $TABLE_NAME"
-  # Before the load balancer sends a request here: a right to another table takes minutes to act, and there may be none.
+  # The service starts only after this read: when a deploy changes TABLE_NAME, the changed policies of role and endpoint
+  # take minutes to act, and a wrong name must fail the boot before the load balancer sends requests to this instance.
   retry 8 10 aws dynamodb get-item --region "$AWS_REGION" --table-name "$TABLE_NAME" --key '{"id": {"S": "00000000"}}'
 
   step="start the service"
@@ -97,7 +97,7 @@ boot() {
   echo "todo answers"
 }
 
-end() { # after the pipeline below, so that the log is complete
+end() { # runs after the pipeline below has ended, so that the log is complete
   if (($?)); then signal FAILURE 40; else signal SUCCESS 1; fi 2>&1 | tee -a "$log" >>"$root/dev/console"
 }
 

@@ -19,7 +19,7 @@ from infra.database import ACTIONS
 LOG_ACTIONS = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 INSTANCES = 2
-# A boot takes three minutes, fifteen and a half at worst; an instance that has not answered /healthz by then is replaced.
+# A boot takes 3 minutes, at most 15.5. The group replaces an instance that does not answer /healthz after the grace period.
 BOOT, GRACE = Duration.minutes(3), Duration.minutes(16)
 # The group launches a replacement before it stops the old instance, whatever the reason.
 WITHOUT_A_GAP: Any = {"min_healthy_percentage": 100, "max_healthy_percentage": 200}
@@ -44,7 +44,7 @@ def table_policy(tables: Sequence[ITable]) -> iam.PolicyStatement:
 def boot_policies(bundle: Asset) -> list[iam.PolicyStatement]:
     """A boot's calls to S3: for Amazon's package repositories, the creation signal, and the bundle.
 
-    A changed endpoint policy takes minutes to act, so this one does not change with the bundle. The role names the object.
+    A changed endpoint policy takes minutes to act. So the policy names the bundle's bucket, and the role the bundle itself.
     """
     region = Stack.of(bundle).region
     return [
@@ -57,7 +57,7 @@ def boot_policies(bundle: Asset) -> list[iam.PolicyStatement]:
 class Fleet(Construct):
     """The instances hold no data: a new bundle or boot script replaces them by instance refresh.
 
-    They serve the first of `tables` and may use the others, because old instances may serve one of those.
+    New instances serve the first of `tables`. They may use the others too, because old instances may still serve one of them.
     The Amazon Linux image is an SSM parameter that each deploy reads: a deploy patches the instances.
     """
 
@@ -81,7 +81,7 @@ class Fleet(Construct):
         ) + (f"export LOG_GROUP='{logs.log_group_name}'\n" if logs else "")
         user_data = ec2.UserData.custom(f"#!/bin/bash\n{exports}{BOOT_SCRIPT.read_text()}")
         self.group = self._group(network, self._launch_template(user_data))
-        # Without it, a first instance may boot before its route or its right to S3 exists.
+        # Without this dependency, a first instance may boot before its route or its right to S3 exists.
         self.group.node.add_dependency(network, self.security_group, self._role)
         booted = CfnWaitCondition(self, "FirstBoot", handle=handle.ref, count=INSTANCES, timeout="2100")
         booted.node.add_dependency(self.group)
@@ -120,7 +120,7 @@ class Fleet(Construct):
             health_checks=autoscaling.HealthChecks.with_additional_checks(
                 additional_types=[autoscaling.AdditionalHealthCheckType.ELB], grace_period=GRACE
             ),
-            # Scaling ignores an instance's CPU for so long after its launch.
+            # Scaling ignores an instance's CPU while the instance boots.
             default_instance_warmup=BOOT,
             # Health checks stop a bad refresh: old instances stay until their replacements have passed them. When none
             # passes for an hour, the refresh fails and CloudFormation rolls back, by a refresh of its own. No alarm stops

@@ -95,7 +95,7 @@ def test_boots_and_signals_success(machine: Machine) -> None:
     names = [line.split()[0] for line in calls.splitlines()]
     assert names == ["aws", "dnf", "install.sh", "aws", "systemctl", "systemctl", "curl", "curl"]
     assert "dnf install -y -q python3.13\n" in calls and "--header Content-Type: " in calls
-    assert machine.written("etc/todo.env") == "TABLE_NAME=todo-1\nAWS_REGION=us-west-2\nACCESS_LOG=on\n"
+    assert machine.written("etc/todo.env") == "TABLE_NAME=todo-1\nAWS_REGION=us-west-2\n"
     assert machine.written("etc/systemd/system/todo.service") == "[Unit]\n"
     assert machine.signal() == {"Status": "SUCCESS", "Reason": "todo answers", "UniqueId": "i-0abc", "Data": ""}
 
