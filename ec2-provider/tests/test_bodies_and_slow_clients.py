@@ -65,7 +65,7 @@ def test_a_body_that_stays_unread_closes_the_connection(
 
 
 def test_a_client_may_wait_for_100_continue(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=BOUND_SECONDS) as client:
+    with server.raw() as client:
         client.sendall(HEAD + b"Content-Length: 2\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"{}")
@@ -73,7 +73,7 @@ def test_a_client_may_wait_for_100_continue(server: Server) -> None:
 
 
 def test_half_a_body_is_not_taken_for_a_whole_one(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=BOUND_SECONDS) as client:
+    with server.raw() as client:
         client.sendall(HEAD + b'Content-Length: 99\r\n\r\n{"data": ""}')
         client.shutdown(socket.SHUT_WR)
         assert client.makefile("rb").read() == b""
@@ -106,7 +106,7 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(server: Server) -> None:
         began, waits = time.monotonic(), []
         for begun in BEGUN:
             for _ in range(CLIENTS):
-                slow.append(stack.enter_context(socket.create_connection(("127.0.0.1", server.port))))
+                slow.append(stack.enter_context(server.raw()))
                 slow[-1].sendall(begun)
                 slow[-1].setblocking(False)
             waits.append(seconds_for_others(server, kept))
@@ -128,8 +128,7 @@ def test_a_worker_has_threads_for_open_connections_while_the_other_pauses(server
         stack.callback(os.kill, paused, signal.SIGCONT)
         os.kill(paused, signal.SIGSTOP)
         for _ in range(3 * CLIENTS):
-            slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            slow.sendall(HEAD)
+            stack.enter_context(server.raw()).sendall(HEAD)
         time.sleep(1)  # in which the other worker could accept all of them
         os.kill(paused, signal.SIGCONT)
         assert max(seconds_for_others(server, each) for each in kept) < RECEIVE_WITHIN / 2

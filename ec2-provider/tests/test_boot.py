@@ -14,19 +14,7 @@ from tests.conftest import FOLDER
 
 BOOT = FOLDER / "infra" / "boot.sh"
 SIGNAL_URL = "https://signal.example/?X-Amz-Signature=a&b"
-STANDING_IN = ("amazon-cloudwatch-agent-ctl", "aws", "curl", "dnf", "journalctl", "sleep", "systemctl")
-STAND_IN = """#!/bin/bash
-name=$(basename "$0")
-echo "$name $*" >>"$CALLS"
-case "$name $*" in
-  "aws s3 cp"*) cp "$BUNDLE" "${@: -1}" ;;
-  "curl "*"--request PUT"*) cat >>"$SIGNALS"; exit "$SIGNAL_ANSWER" ;;
-  "dnf "*) printf '%s' "$DNF_SAYS" >&2 ;;
-  "journalctl "*) echo "todo: the service's last words" ;;
-esac
-[[ ,$BROKEN, != *",$name $1,"* ]]
-"""
-
+STAND_INS = ("amazon-cloudwatch-agent-ctl", "aws", "curl", "dnf", "journalctl", "sleep", "systemctl")
 pytestmark = pytest.mark.skipif(not shutil.which("timeout"), reason="boot.sh needs GNU timeout, as Amazon Linux has")
 
 
@@ -34,6 +22,7 @@ class Machine:
     """A root folder with stand-ins for the commands that reach out."""
 
     def __init__(self, folder: Path) -> None:
+        stand_in = (FOLDER / "tests/stand_in.sh").read_text()
         self.folder, self.root, self.calls = folder, folder / "root", folder / "calls"
         files = {
             "root/dev/console": "",
@@ -41,8 +30,8 @@ class Machine:
             "root/var/lib/cloud/data/instance-id": "i-0abc\n",
             "bundle/python-version": "3.13\n",
             "bundle/todo.service": "[Unit]\n",
-            **{f"bin/{name}": STAND_IN for name in STANDING_IN},
-            "bundle/install.sh": STAND_IN,
+            **{f"bin/{name}": stand_in for name in STAND_INS},
+            "bundle/install.sh": stand_in,
         }
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

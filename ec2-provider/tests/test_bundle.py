@@ -14,22 +14,6 @@ import pytest
 
 from infra import bundle
 
-LO_UP = """
-import fcntl, socket, struct
-with socket.socket() as s:  # SIOCSIFFLAGS: IFF_UP
-    fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
-"""
-INSTALL_AND_ASK = """
-set -eu
-"$PYTHON" -c "$LO_UP"
-bundle/install.sh installed
-cd installed
-venv/bin/gunicorn -c todo/gunicorn.conf.py & server=$!
-curl --silent --show-error --fail --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/healthz
-kill "$server"
-wait "$server"
-"""
-
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -93,7 +77,7 @@ def test_installs_and_answers_with_the_network_cut_off(native: Path, tmp_path: P
     subprocess.run(["tar", "-xzf", native, "-C", tmp_path / "bundle"], check=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     service = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "DRAIN_SECONDS": "0"}
-    environ = service | {"PATH": path, "HOME": str(tmp_path), "PYTHON": sys.executable, "LO_UP": LO_UP}
-    command = [*without_network(), "bash", "-c", INSTALL_AND_ASK]
+    environ = service | {"PATH": path, "HOME": str(tmp_path), "PYTHON": sys.executable}
+    command = [*without_network(), "bash", bundle.APP.parent / "tests/install_and_ask.sh"]
     result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout.strip()) == (0, '{"status": "ok"}'), result.stderr

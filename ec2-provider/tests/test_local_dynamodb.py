@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,18 +35,14 @@ def write_template(tmp_path: Path, *tables: dict[str, Any]) -> str:
 
 def test_serves_the_templates_table_until_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local.dynamodb", write_template(tmp_path, TABLE), "0"]
-    with subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            [url] = re.findall(r"ready: (\S+),", process.stdout.readline())
-            table = boto3.resource("dynamodb", "us-west-2", endpoint_url=url).Table("todo")
-            assert (table.key_schema, table.attribute_definitions) == (
-                TABLE["KeySchema"],
-                TABLE["AttributeDefinitions"],
-            )
-            assert table.billing_mode_summary["BillingMode"] == "PAY_PER_REQUEST"
-        finally:
-            process.send_signal(signal.SIGTERM)
+    with subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True) as process, ExitStack() as stack:
+        stack.callback(process.terminate)
+        assert process.stdout
+        [url] = re.findall(r"ready: (\S+),", process.stdout.readline())
+        table = boto3.resource("dynamodb", "us-west-2", endpoint_url=url).Table("todo")
+        assert table.key_schema == TABLE["KeySchema"]
+        assert table.attribute_definitions == TABLE["AttributeDefinitions"]
+        assert table.billing_mode_summary["BillingMode"] == TABLE["BillingMode"]
     assert process.returncode == 0
 
 

@@ -47,6 +47,10 @@ class Server:
                 time.sleep(0.05)
         raise TimeoutError
 
+    def raw(self) -> socket.socket:
+        """A connection that sends any bytes."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
     def workers(self) -> list[int]:
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -89,7 +93,7 @@ def test_server_keeps_http_in_order(server: Server) -> None:
     bad_header, long_line = (b"GET /todo HTTP/1.1\r\nA B: c\r\n\r\n", b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000))
     bad_chunk = b"POST /todo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n"
     for broken, status in ((bad_header, 400), (long_line, 414), (bad_chunk, 400)):
-        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        with server.raw() as raw:
             raw.sendall(broken)
             head, body = raw.makefile("rb").read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status) and b"application/json" in head
