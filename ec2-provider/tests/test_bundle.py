@@ -78,6 +78,6 @@ def test_installs_and_answers_with_the_network_cut_off(native: Path, tmp_path: P
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     service = {"TABLE_NAME": "todo", "AWS_REGION": "us-west-2", "DRAIN_SECONDS": "0"}
     environ = service | {"PATH": path, "HOME": str(tmp_path), "PYTHON": sys.executable}
-    command = [*without_network(), "bash", bundle.APP.parent / "tests/install_and_ask.sh"]
+    command = [*without_network(), "bash", str(bundle.APP.parent / "tests/install_and_ask.sh")]
     result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout.strip()) == (0, '{"status": "ok"}'), result.stderr
