@@ -69,8 +69,7 @@ class Machine:
         """The one that was sent."""
         body = (self.folder / "signals").read_text(encoding="ascii")
         assert len(body) <= 4096, "CloudFormation takes no more"
-        sent: dict[str, str] = json.loads(body)
-        return sent
+        return dict(json.loads(body))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from aws_cdk import Stack
 from aws_cdk.assertions import Match, Template
 
 from app import build
-from common.app import synthesize as synthesize_app
 from common.settings import SettingsError
 from infra.checks import LAUNCHED
 from tests.conftest import ENVIRON
@@ -132,16 +131,6 @@ def test_deleting_the_stack_deletes_only_an_ephemeral_table_and_a_warning_says_s
 def test_fails_when_the_bundle_is_missing_and_names_the_target() -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.tar\.gz does not exist; build it with: make bundle"):
         build({**ENVIRON, "BUNDLE": "nowhere.tar.gz"})
-
-
-def test_fails_when_settings_are_missing_with_exit_code_2_and_all_names(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("os.environ", {})
-    with pytest.raises(SystemExit, match="2"):
-        synthesize_app(build)
-    named = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
-    assert named == ["AWS_ACCOUNT", "AWS_REGION", "API_GATEWAY_ACCOUNT_ARN"]
 
 
 def test_instances_may_use_their_table_until_others_have_replaced_them(template: Template, adopting: Template) -> None:
