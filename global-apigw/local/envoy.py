@@ -32,8 +32,8 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
         mappers=[PARTS["wrong_token"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
-        # API Gateway logs every value as a string, and a dash for a missing value. So does Envoy, if a field has more than one
-        # operator; a lone one yields a number or null. Hence a second operator that yields nothing: 0 characters of PATH.
+        # API Gateway logs each value as a string, and a missing value as a dash. Envoy does the same only for a field of two
+        # operators; a single operator gives a number or null. The second operator prints 0 characters of the variable PATH.
         log_fields={
             field: f"{_operator(variable, 'access log format')}%ENVIRONMENT(PATH):0%"
             for field, variable in api.access_log.items()
