@@ -146,9 +146,7 @@ def _read_listener(template: Template, reference: Any) -> str:
     match [*ends]:
         case [(name, port)] if port == group.properties["Port"]:
             return name
-    raise TemplateError(
-        f"{group.logical_id}: Targets are {sorted(ends)}, expected one endpoint, on the port of the group"
-    )
+    raise TemplateError(f"{group.logical_id}: Targets are {sorted(ends)}, expected one endpoint, on the group's port")
 
 
 def _read_lookup(template: Template, address: Any) -> str:

@@ -47,9 +47,7 @@ def main() -> None:
     template = Template(json.loads(arguments.file.read_text()))
     authorizers = [route.jwt for route in read_http_api(template).routes if route.jwt]
     if not authorizers:
-        sys.exit(
-            "error: no route of this registry asks for a token; choose one that does: SERVICES=examples/secured.toml"
-        )
+        sys.exit("error: no route of this registry asks for a token; choose SERVICES=examples/secured.toml")
     now = int(time.time())
     claims = {"iss": authorizers[0]["Issuer"], "aud": authorizers[0]["Audience"][0], "sub": "local-user"}
     print(make_token(arguments.key, {**claims, "scope": arguments.scope, "iat": now, "nbf": now, "exp": now + 3600}))
