@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import runpy
 import signal
 import socket
 import sys
@@ -15,9 +16,10 @@ import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped]
 
 from tests.conftest import FOLDER
-from tests.test_todo_server import Server, get
+from tests.test_todo_server import ENVIRON, Server, get
+from todo.store import DEADLINE_SECONDS
 from todo.validation import MAX_BODY
-from todo.worker import RECEIVE_WITHIN
+from todo.worker import CLOSE_WITHIN, RECEIVE_WITHIN
 
 CLIENTS = 200  # of each kind
 BOUND_SECONDS = 30
@@ -134,10 +136,13 @@ def test_a_worker_has_threads_for_open_connections_while_the_other_pauses(server
         assert max(seconds_for_others(server, each) for each in kept) < RECEIVE_WITHIN / 2
 
 
-def test_an_instance_has_room_for_the_threads_and_connections() -> None:
+def test_the_limits_of_gunicorn_and_of_its_unit_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", ENVIRON)
+    conf = runpy.run_path(str(FOLDER / "todo/gunicorn.conf.py"))
     unit = dict(re.findall(r"^(\w+)=(\d+)$", (FOLDER / "todo/todo.service").read_text(), re.MULTILINE))
-    conf = (FOLDER / "todo/gunicorn.conf.py").read_text()
-    [(workers, threads)] = re.findall(r"^workers = (\d+)(?s:.*)^threads = (\d+)", conf, re.MULTILINE)
-    assert int(unit["TasksMax"]) > int(workers) * (int(threads) + 1)
+    # A request that came at the end of the drain is answered, and its connection closed, before systemd kills the workers.
+    longest = conf["drain_seconds"] + DEADLINE_SECONDS + CLOSE_WITHIN
+    assert longest < conf["graceful_timeout"] < int(unit["TimeoutStopSec"])
+    assert int(unit["TasksMax"]) > conf["workers"] * (conf["threads"] + 1)
     # A thread that waits for the first byte has an epoll of its own.
-    assert int(unit["LimitNOFILE"]) > Config().worker_connections + int(threads) + 100
+    assert int(unit["LimitNOFILE"]) > Config().worker_connections + conf["threads"] + 100

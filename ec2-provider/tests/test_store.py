@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, repeat
@@ -71,21 +70,15 @@ def test_retry_after_a_lost_answer_stores_once(todos: store.Store, table: Any, l
     assert [(item["id"], item["data"]) for item in table.scan()["Items"]] == [(created["id"], "once")]
 
 
-@pytest.fixture
-def silent_dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
-        yield
-
-
-def test_silent_dynamodb_is_a_503_in_time(silent_dynamodb: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_dynamodb_is_a_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    app = create_app(SETTINGS)
-    monkeypatch.setattr(time, "sleep", slept.append)
-    started = time.monotonic()
-    response = app.test_client().post("/todo", data={"data": "x"})
-    waited = time.monotonic() - started
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        app = create_app(SETTINGS)
+        monkeypatch.setattr(time, "sleep", slept.append)
+        started = time.monotonic()
+        response = app.test_client().post("/todo", data={"data": "x"})
+        waited = time.monotonic() - started
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert [delay <= 2.0**n for n, delay in enumerate(slept)] == [True] * (store.ATTEMPTS - 1)
     slowest_sleeps = sum(2.0**n for n in range(len(slept)))
