@@ -1,6 +1,6 @@
 """`python preflight.py VERB APPROVAL` runs the checks before a verb. The first that fails ends make, before the first change.
 
-Only app.py and this module read os.environ. It does not import the CDK, so it answers at once.
+Only common/app.py and this module read os.environ. It does not import the CDK, so it answers at once.
 """
 
 import os

@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FOLDERS, ROOT, copy_sources
+from tools.synth import settings
 
-SETTINGS = {
-    "AWS_REGION": "us-west-2",
-    "AWS_ACCOUNT": "123456789012",
-    "API_GATEWAY_ACCOUNT_ARN": "arn:aws:iam::111111111111:root",
-    "IMAGE_TAG": "001",
-    "DOGNAME_SERVICE_NAME": "com.amazonaws.vpce.us-west-2.vpce-svc-0d09",
-    "TODO_SERVICE_NAME": "com.amazonaws.vpce.us-west-2.vpce-svc-070d",
-}
 each_folder = pytest.mark.parametrize("folder", FOLDERS)
 
 
@@ -26,10 +19,9 @@ def run(place: Path, command: str, **environ: str) -> subprocess.CompletedProces
 
 
 def app(folder: str, place: Path, before: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    (bundle := place / "bundle.tar.gz").touch()
     bin = ROOT / folder / ".venv/bin"
-    own = {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(place), "BUNDLE": str(bundle)}
-    return run(ROOT / folder, f"{before} {bin}/python app.py", **SETTINGS | own | environ)
+    own = {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(place), **settings(folder)}
+    return run(ROOT / folder, f"{before} {bin}/python app.py", **own | environ)
 
 
 @pytest.mark.slow

@@ -5,6 +5,15 @@ import pytest
 from tests.conftest import FOLDERS
 from tools.template import Template
 
+# Each would open a way between a VPC and the internet, or another network.
+WAYS = (
+    "InternetGateway",
+    "EgressOnlyInternetGateway",
+    "NatGateway",
+    "EIP",
+    "VPCPeeringConnection",
+    "TransitGatewayAttachment",
+)
 ACCOUNTS = dict(zip(FOLDERS, ("222222222222", "333333333333", "111111111111"), strict=True))
 # EC2 gives its instances the credentials without a source that a condition could name.
 WITHOUT_SOURCE = "ec2.amazonaws.com"
@@ -18,6 +27,19 @@ NEEDED = (
     "AWS::EC2::SecurityGroupIngress",
     "AWS::IAM::Policy",
 )
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_reaches_the_internet(templates: dict[str, Template], folder: str) -> None:
+    assert not templates[folder].of_type(*(f"AWS::EC2::{way}" for way in WAYS))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_security_group_admits_an_address_range(templates: dict[str, Template], folder: str) -> None:
+    groups = templates[folder].of_type("AWS::EC2::SecurityGroup")
+    assert groups and not any("SecurityGroupIngress" in group.properties for group in groups)
+    for rule in templates[folder].of_type("AWS::EC2::SecurityGroupIngress"):
+        assert "SourceSecurityGroupId" in rule.properties and not any("Cidr" in name for name in rule.properties)
 
 
 def closure(template: Template, logical_id: str) -> set[str]:

@@ -12,21 +12,22 @@ from common.endpoint_service import PORT
 from common.network import Network
 from common.stack import acknowledge, closed_security_group, log_group
 from infra.repository import NAME
+from infra.settings import EcsSettings
 
 TASKS = 2
 
 
 class DogNames(Construct):
-    """Runs `dog-names:<image_tag>` from the account's ECR repository; reaches the network's endpoints only."""
+    """Runs the image of the settings' tag from the account's ECR repository; reaches the network's endpoints only."""
 
-    def __init__(self, scope: Construct, id: str, *, network: Network, image_tag: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, network: Network, settings: EcsSettings) -> None:
         super().__init__(scope, id)
         self.security_group = closed_security_group(self, network.vpc, "dog-names tasks")
         network.allow_from(self.security_group)
         cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc)
         reason = "Container Insights is paid; the NLB's HealthyHostCount shows running tasks"
         acknowledge(cluster, "AwsSolutions-ECS4", reason)
-        task = self._task(image_tag)
+        task = self._task(settings.image_tag)
         self.service = ecs.FargateService(
             self,
             "Service",

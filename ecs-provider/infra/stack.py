@@ -27,7 +27,7 @@ class EcsProviderStack(BaseStack):
             interfaces=["ecr.api", "ecr.dkr", "logs"],
             gateways={"s3": [iam.PolicyStatement(actions=["s3:GetObject"], resources=[layers])]},
         )
-        dog_names = DogNames(self, "DogNames", network=network, image_tag=settings.image_tag)
+        dog_names = DogNames(self, "DogNames", network=network, settings=settings)
         endpoint_service = EndpointService(
             self,
             "EndpointService",
