@@ -69,12 +69,6 @@ def test_fails_when_a_port_is_none_and_names_variable_and_value(value: str) -> N
     assert done.stderr.startswith(f"error: TODO_PORT is {value!r}, expected a port from 1 to 65535\n")
 
 
-def test_fails_when_the_registry_is_not_there_and_names_it() -> None:
-    done = make("local", "SERVICES=nowhere.toml")
-    assert done.returncode == 2
-    assert "error: SERVICES is 'nowhere.toml', expected the path of a registry" in done.stderr
-
-
 @pytest.mark.parametrize("folder", [".", "ecs-provider"])
 def test_fails_when_the_path_has_a_space(tmp_path: Path, folder: str) -> None:
     for name in ("Makefile", "ecs-provider"):

@@ -6,14 +6,8 @@ from tests.conftest import FOLDERS
 from tools.template import Template
 
 # Each would open a way between a VPC and the internet, or another network.
-WAYS = (
-    "InternetGateway",
-    "EgressOnlyInternetGateway",
-    "NatGateway",
-    "EIP",
-    "VPCPeeringConnection",
-    "TransitGatewayAttachment",
-)
+GATEWAYS = ("InternetGateway", "EgressOnlyInternetGateway", "NatGateway")
+WAYS = (*GATEWAYS, "EIP", "VPCPeeringConnection", "TransitGatewayAttachment")
 ACCOUNTS = dict(zip(FOLDERS, ("222222222222", "333333333333", "111111111111"), strict=True))
 # EC2 gives its instances the credentials without a source that a condition could name.
 WITHOUT_SOURCE = "ec2.amazonaws.com"

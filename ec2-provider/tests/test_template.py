@@ -88,11 +88,6 @@ def test_an_alarm_speaks_when_dynamodb_refuses_or_fails(template: Template, metr
     template.has_resource(*has(ALARM, Metrics=Match.array_with([watched])))
 
 
-@pytest.mark.parametrize("type", ["InternetGateway", "NatGateway", "EIP", "EgressOnlyInternetGateway"])
-def test_nothing_reaches_the_internet(template: Template, type: str) -> None:
-    template.resource_count_is(f"AWS::EC2::{type}", 0)
-
-
 def test_without_switches_no_endpoint_costs_money(template: Template) -> None:
     template.all_resources_properties(ENDPOINT, {"VpcEndpointType": "Gateway"})
     template.resource_count_is(ENDPOINT, 2)

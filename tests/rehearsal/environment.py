@@ -18,14 +18,8 @@ NEWCOMER = "555555555555"  # has never been bootstrapped
 FOLDER = dict(zip((ECS, EC2, GATEWAY), FOLDERS, strict=True))
 PROFILES = {"dogs": ECS, "todos": EC2, "platform": GATEWAY, "newcomer": NEWCOMER}
 REGION = "us-west-2"
-# Variables of the person at this machine, and of the make that runs the tests. They must not reach the rehearsal.
-PERSONAL = (
-    *("AWS_", "CDK_", "ECS_", "EC2_", "GATEWAY_", "API_GATEWAY_", "DOGNAME_", "TODO_", "AZ_IDS", "IMAGE_TAG"),
-    *("SERVICES", "UNKNOWN", "BUNDLE", "PROFILE", "APPROVAL", "DOCKER", "ALARM_TOPIC_ARN", "TABLE_NAME"),
-    *("MAKE", "MFLAGS"),
-    "CI",  # with it the CDK CLI writes to other streams than to a person's terminal
-    "PYTHONDONTWRITEBYTECODE",  # compiling the CDK anew would double the time of every synth
-)
+# The only variables of the person at this machine that reach the rehearsal: what a program needs to run and to install.
+NEEDED = ("PATH", "HOME", "LANG", "LC_", "TMPDIR", "UV", "PIP_", "SSL_", "NODE_EXTRA_CA_CERTS", "npm_config_")
 READS = ("Describe", "Get", "List", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
 Shell = dict[str, str]
 
@@ -35,8 +29,8 @@ def access_key(account: str) -> str:
 
 
 def own() -> Shell:
-    """The environment of this process without the personal variables."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(PERSONAL)}
+    """The environment of this process without what is a person's own."""
+    return {key: value for key, value in os.environ.items() if key.startswith(NEEDED)}
 
 
 class Environment:

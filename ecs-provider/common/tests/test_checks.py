@@ -14,16 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from common.checks import (
-    CheckError,
-    check_bootstrap,
-    check_connections,
-    check_terminal,
-    check_zones,
-    main,
-    open_session,
-    stack_resources,
-)
+from common import checks
+from common.checks import CheckError
 from common.settings import Settings
 
 
@@ -57,19 +49,16 @@ def settings(**environ: str) -> Settings:
 def deploy_subnets(session: boto3.Session) -> str:
     """A stack with two subnets; their zone ids, as in AZ_IDS."""
     session.client("cloudformation").create_stack(StackName="a-stack", TemplateBody=SUBNETS)
-    ids = stack_resources(session, settings(), "AWS::EC2::Subnet")
+    ids = checks.stack_resources(session, settings(), "AWS::EC2::Subnet")
     subnets = session.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"]
     return ",".join(sorted(subnet["AvailabilityZoneId"] for subnet in subnets))
 
 
 def test_fails_when_the_credentials_are_another_accounts(session: boto3.Session) -> None:
-    open_session(settings())
-    with pytest.raises(
-        CheckError,
-        match=r"the credentials are those of account 123456789012 .*, expected account 222222222222 \(AWS_ACCOUNT\); "
-        "export the right ones or correct AWS_ACCOUNT",
-    ):
-        open_session(settings(AWS_ACCOUNT="222222222222"))
+    checks.open_session(settings())
+    expected = r"are those of account 123456789012 .*, expected account 222222222222 \(AWS_ACCOUNT\); export the right ones"
+    with pytest.raises(CheckError, match=expected):
+        checks.open_session(settings(AWS_ACCOUNT="222222222222"))
 
 
 @pytest.mark.parametrize(
@@ -82,19 +71,19 @@ def test_fails_when_the_credentials_are_another_accounts(session: boto3.Session)
 )
 def test_fails_when_nobody_can_be_asked(verb: str, approval: str, message: str) -> None:
     with pytest.raises(CheckError, match=message):
-        check_terminal(verb, approval)
+        checks.check_terminal(verb, approval)
 
 
 @pytest.mark.parametrize(("verb", "approval"), [("deploy", "never"), ("diff", "broadening")])
 def test_nobody_is_asked_where_nothing_is_broadened(verb: str, approval: str) -> None:
-    check_terminal(verb, approval)
+    checks.check_terminal(verb, approval)
 
 
 def test_fails_when_the_account_is_not_bootstrapped(session: boto3.Session) -> None:
     with pytest.raises(CheckError, match=r"123456789012 is not bootstrapped in us-west-2.*make -C a-stack bootstrap"):
-        check_bootstrap(session, settings())
+        checks.check_bootstrap(session, settings())
     session.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="28", Type="String")
-    check_bootstrap(session, settings())
+    checks.check_bootstrap(session, settings())
 
 
 def test_a_bootstrap_that_may_not_be_read_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,32 +91,32 @@ def test_a_bootstrap_that_may_not_be_read_stops_nobody(capsys: pytest.CaptureFix
     ssm = session.client()
     ssm.exceptions.ParameterNotFound = KeyError
     ssm.get_parameter.side_effect = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetParameter")
-    check_bootstrap(session, settings())
+    checks.check_bootstrap(session, settings())
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("not checked: the version of the bootstrap stack, which could not be read: ")
 
 
 def test_fails_when_a_zone_is_not_in_the_account(session: boto3.Session) -> None:
-    check_zones(session, settings())
+    checks.check_zones(session, settings())
     with pytest.raises(CheckError, match="zone usw2-az9 is not in us-west-2 of account 123456789012"):
-        check_zones(session, settings(AZ_IDS="usw2-az1,usw2-az9"))
+        checks.check_zones(session, settings(AZ_IDS="usw2-az1,usw2-az9"))
 
 
 def test_fails_when_zones_change_after_the_first_deploy(session: boto3.Session) -> None:
     deployed = deploy_subnets(session)
-    check_zones(session, settings(AZ_IDS=deployed))
+    checks.check_zones(session, settings(AZ_IDS=deployed))
     other = ",".join(sorted({"usw2-az1", "usw2-az2", "usw2-az3"} - {deployed[:8]}))
     with pytest.raises(
         CheckError, match=f"a-stack was first deployed to {deployed}, now {other} is .*; keep AZ_IDS={deployed}"
     ):
-        check_zones(session, settings(AZ_IDS=other))
+        checks.check_zones(session, settings(AZ_IDS=other))
 
 
 def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session) -> None:
     # Its resources are still listed, with ids that EC2 does not know any more.
     deploy_subnets(session)
     session.client("cloudformation").delete_stack(StackName="a-stack")
-    check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"))
+    checks.check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"))
 
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -165,20 +154,17 @@ def connections(state: str) -> MagicMock:
 
 @pytest.mark.parametrize("state", ["available", "pending", "pendingAcceptance"])
 def test_fails_when_a_destroy_would_break_an_api_and_says_how_to_go_on(state: str) -> None:
-    reject = (
-        "aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id vpce-svc-1 --vpc-endpoint-ids vpce-9"
-    )
+    reject = "aws ec2 reject-vpc-endpoint-connections --region us-west-2 --service-id vpce-svc-1 --vpc-endpoint-ids vpce-9"
     with pytest.raises(CheckError, match=f"a-stack is in use: vpce-9 of account 111111111111: {state}; .*{reject}"):
-        check_connections(connections(state), settings())
-
-
-@pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
-def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
-    session = connections(state)
-    check_connections(session, settings())
+        checks.check_connections(session := connections(state), settings())
     only_own = [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
     session.client().describe_vpc_endpoint_connections.assert_called_once_with(Filters=only_own)
 
 
+@pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
+def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
+    checks.check_connections(connections(state), settings())
+
+
 def test_a_verb_without_checks_of_its_own_passes(session: boto3.Session) -> None:
-    main(["failed", "never"], ENVIRON, AStack, {})
+    checks.main(["failed", "never"], ENVIRON, AStack, {})
