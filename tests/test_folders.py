@@ -35,7 +35,8 @@ def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Pat
 
 @each_folder
 def test_fails_with_a_sentence_when_the_cdk_refuses(folder: str, tmp_path: Path) -> None:
-    done = app(folder, tmp_path, CDK_OUTDIR="/dev/null/cdk.out")
+    # The home has the CDK's libraries, unpacked.
+    done = app(folder, tmp_path, CDK_OUTDIR="/dev/null/cdk.out", HOME=os.environ["HOME"])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith("error: the CDK cannot make this stack: ")
     assert "/dev/null/cdk.out" in done.stderr

@@ -37,7 +37,8 @@ $(VENV)/installed: requirements.txt | $(VENV)/pyvenv.cfg $(UV)
 	$(call install,requirements.txt)
 	@rm -f $(VENV)/dev && touch $@
 
-$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/pyvenv.cfg $(UV)
+# After `installed`, which would take away what this one adds; `make --jobs` starts both at once.
+$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/installed
 	$(call install,requirements.txt requirements-dev.txt)
 	@touch $(VENV)/installed $@
 
