@@ -24,6 +24,13 @@ def test_the_readme_shows_the_results() -> None:
     assert README.read_text() == shown, "run: make bench"
 
 
+def test_results_are_of_five_rounds_or_more() -> None:
+    results = json.loads(RESULTS.read_text())
+    assert results["figures"]
+    once = ("`make test`", "`make rehearse`")
+    assert all(figure["rounds"] >= 5 for figure in results["figures"] if figure["name"] not in once)
+
+
 @pytest.mark.parametrize(("shown", "ms"), [("930.00us", 0.93), ("4.51ms", 4.51), ("1.20s", 1200.0)])
 def test_a_rate_and_a_percentile_are_read_from_wrk(shown: str, ms: float) -> None:
     assert parse(WRK.format(p99=shown, more="")) == pytest.approx((53871.22, ms))

@@ -123,6 +123,13 @@ def test_the_first_page_leads_to_every_document() -> None:
     assert {str(page.relative_to(ROOT)) for page in PAGES[1:]} <= {*links}
 
 
+def test_the_port_table_has_the_defaults_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` ", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(rows) == 4
+    assert [f"{name} ?= {port}" for port, name in rows if f"\n{name} ?= {port}\n" not in makefile] == []
+
+
 def test_a_shared_topic_takes_the_alarms_of_all_three_accounts_and_nothing_else() -> None:
     [block] = re.findall(r"```json\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.DOTALL)
     policy = json.loads(block)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, copy_sources
+from tests.conftest import ROOT, checkout, copy_sources
 from tests.processes import BOUND_SECONDS, PORTS, LocalRun, free_port, free_ports, listens, running, wait_for
 
 
@@ -67,6 +67,13 @@ def test_fails_when_a_port_is_none_and_names_variable_and_value(value: str) -> N
     done = make("local", f"TODO_PORT={value}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: TODO_PORT is {value!r}, expected a port from 1 to 65535\n")
+
+
+def test_fails_when_the_registry_is_not_there_and_names_it(tmp_path: Path) -> None:
+    # In a copy: the local template of the tree must not have other settings afterwards.
+    done = make("local", "SERVICES=nowhere.toml", cwd=checkout(tmp_path))
+    assert done.returncode == 2
+    assert "error: SERVICES is 'nowhere.toml', expected the path of a registry" in done.stderr
 
 
 @pytest.mark.parametrize("folder", [".", "ecs-provider"])

@@ -1,6 +1,7 @@
 """Each folder is a project of its own: it works where nothing of the others is, and synthesizes without a network."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def test_fails_with_a_sentence_when_the_cdk_refuses(folder: str, tmp_path: Path)
 @pytest.mark.skipif(sys.platform != "linux", reason="unshare is Linux's way to take the network away")
 @each_folder
 def test_synth_needs_no_network_and_no_home(folder: str, tmp_path: Path) -> None:
+    assert shutil.which("unshare"), "install util-linux"
     done = app(folder, tmp_path, "unshare --net --map-root-user", CDK_OUTDIR=str(tmp_path / "cdk.out"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f"cdk.out/{folder}.template.json").is_file()

@@ -29,8 +29,9 @@ def problems(exported: dict[str, str], *, before: bool) -> Iterator[str]:
     stacks = {deployed(*source): source[0] for source in SOURCES.values()}
     for variable, (stack, output) in SOURCES.items():
         name, own, told = exported[variable], deployed(stack, output), f"the output {stack}.{output}"
+        team = stack.removesuffix("-provider")
         if not (name or own or before):
-            yield f"{variable} is missing: export {told} of its team's deploy, or run: make deploy-{stack.removesuffix('-provider')}"
+            yield f"{variable} is missing: export {told} of its team's deploy, or run: make deploy-{team}"
         if name in ("", own):
             continue
         if name in stacks:

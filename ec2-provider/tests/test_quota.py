@@ -46,7 +46,9 @@ def test_a_replacement_within_the_quota_prints_nothing(check: Any) -> None:
 
 @pytest.mark.parametrize(("quota", "running"), [(7, [OURS, OURS]), (8, [OURS, OURS, HYPER]), (3, [])])
 def test_fails_when_a_deploy_launches_more_than_the_quota(check: Any, quota: int, running: Any) -> None:
-    with pytest.raises(CheckError, match="this deploy launches 4 more; ask for more and wait for it: aws service-q"):
+    with pytest.raises(
+        CheckError, match="this deploy launches 4 more; ask for more and wait for it: aws service-quotas"
+    ):
         check(quota, *running, deployed=bool(running))
 
 

@@ -40,7 +40,7 @@ $(VENV)/installed: requirements.txt | $(VENV)/pyvenv.cfg $(UV)
 # After `installed`, which would take away what this one adds; `make --jobs` starts both at once.
 $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/installed
 	$(call install,requirements.txt requirements-dev.txt)
-	@touch $(VENV)/installed $@
+	@touch $@
 
 # $(call port_is_free,VARIABLE): stops at a value that is no port, and at a port that is in use, with the variable's name.
 define port_is_free

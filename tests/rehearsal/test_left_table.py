@@ -17,17 +17,22 @@ def test_the_table_that_a_failed_creation_leaves_is_named_and_can_be_served(
     team = environment.shell(STRANGER)
     assert fresh.run("make -C ec2-provider bootstrap", team).returncode == 0
     s3, dynamodb = environment.client(STRANGER, "s3"), environment.client(STRANGER, "dynamodb")
-    where = {"Bucket": f"cloudformation-waitcondition-{REGION}", "Key": "ec2-provider-FleetFirstBootHandle10626B60"}
-    s3.create_bucket(Bucket=where["Bucket"], CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_object(**where, Body=json.dumps({"Status": "FAILURE", "Reason": REASON, "UniqueId": "i-0abc"}))
+    signal = {"Bucket": f"cloudformation-waitcondition-{REGION}", "Key": "ec2-provider-FleetFirstBootHandle10626B60"}
+    s3.create_bucket(Bucket=signal["Bucket"], CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(**signal, Body=json.dumps({"Status": "FAILURE", "Reason": REASON, "UniqueId": "i-0abc"}))
     failed = fresh.run("make deploy-ec2", team)
     assert failed.returncode != 0
     # What the instance said is read where the deploy was started, when the instance is gone.
     assert REASON in failed.stderr
     [table] = dynamodb.list_tables()["TableNames"]
-    assert f"left its table {table}; serve it in the next deploy: make deploy TABLE_NAME={table}\n" in failed.stderr
-    assert f"  aws dynamodb delete-table --region {REGION} --table-name {table}\n" in failed.stderr
-    s3.delete_object(**where)
+    where = f"--region {REGION} --table-name {table}"
+    assert (
+        f"the creation of ec2-provider failed and left its table {table}; serve it in the next deploy: "
+        f"make deploy TABLE_NAME={table}\n"
+        f"or delete it:\n  aws dynamodb update-table {where} --no-deletion-protection-enabled\n"
+        f"  aws dynamodb delete-table {where}\n"
+    ) in failed.stderr
+    s3.delete_object(**signal)
     serve = f"make deploy-ec2 TABLE_NAME={table}"
     # moto's table has neither the tags nor the backups of its template, like one that was restored.
     refused = fresh.run(serve, team).stderr

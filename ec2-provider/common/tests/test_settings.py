@@ -86,5 +86,9 @@ def test_every_known_region_has_two_zones_of_its_own() -> None:
 def test_fails_when_a_zone_has_no_vpc_links(zone: str) -> None:
     # The gateway would roll back at its VPC link, after both providers were deployed. Every folder refuses it.
     other = f"{zone.partition('-')[0]}-az9"
-    with pytest.raises(SettingsError, match=f"no HTTP API can reach zone {zone}, which has no VPC links, and all"):
+    with pytest.raises(SettingsError) as error:
         read(AZ_IDS=f"{other},{zone}")
+    assert str(error.value) == (
+        f"error: no HTTP API can reach zone {zone}, which has no VPC links, and all three folders use the same zones; "
+        "choose two others of the region: AZ_IDS=<id>,<id>"
+    )
