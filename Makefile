@@ -116,8 +116,14 @@ rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes 
 $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 	@$(MAKE) --silent -C $* .venv/installed node_modules/.bin/cdk
 
+.PHONY: rehearse-boot
+rehearse-boot: $(UV) ## Boot an instance of ec2-provider on this machine; takes root on Linux and mmdebstrap
+	@echo "== ec2-provider: rehearse-boot" && $(MAKE) --silent -C ec2-provider rehearse-boot
+
 .PHONY: check
-check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsal and the slower suites
+check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsals and the slower suites
+	@# Alone: it measures seconds.
+	@$(MAKE) --silent rehearse-boot SKIP=1
 	@# The slower suites run each folder's tests in a copy elsewhere.
 	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
 	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow

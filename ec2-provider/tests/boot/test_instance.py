@@ -1,0 +1,139 @@
+"""What a first boot makes of the bundle, and what the unit makes of the service."""
+
+import ctypes
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infra import bundle
+from tests.boot.instance import DRAIN_SECONDS, Instance, get, wait_for
+
+CLONE_NEWNET = 0x40000000
+DYNAMIC_USERS = range(61184, 65520)  # systemd.io/UIDS-GIDS
+# What root may write to on the machine, and the service may not.
+READ_ONLY = ["/etc", "/opt/todo", "/proc/irq", "/sys/fs/cgroup", "/usr/bin", "/var/lib"]
+# What is on the machine, and not for the service.
+HIDDEN = ["/dev/console", "/home/somebody", "/proc/1", "/var/tmp/of-another-service"]
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For this machine's CPU; afterwards the tests have a network of their own, because the service's port is fixed."""
+    folder = tmp_path_factory.mktemp("wheels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "PLATFORMS", [each.replace("aarch64", platform.machine()) for each in bundle.PLATFORMS])
+        bundle.download(folder)
+    assert ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0
+    return folder
+
+
+def test_fails_when_a_wheel_is_broken_and_signals_the_reason(wheels: Path, tmp_path: Path) -> None:
+    [wheel] = wheels.glob("flask-*")
+    content = wheel.read_bytes()
+    wheel.write_bytes(content[:-1])
+    broken = bundle.pack(wheels)
+    wheel.write_bytes(content)
+    with Instance(tmp_path, broken) as instance:
+        assert instance.run_user_data().returncode != 0
+        [signal] = instance.signals
+        assert signal["Status"] == "FAILURE"
+        assert signal["Reason"].startswith("boot failed: could not install the service\n")
+        assert "DO NOT MATCH THE HASHES" in signal["Reason"] and "flask" in signal["Reason"]
+        assert not instance.answers()
+
+
+@pytest.fixture(scope="session")
+def booted(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    with Instance(tmp_path_factory.mktemp("instance"), bundle.pack(wheels)) as instance:
+        done = instance.run_user_data()
+        assert done.returncode == 0, instance.run("cat", "/var/log/todo-boot.log").stdout
+        yield instance
+
+
+@pytest.fixture
+def instance(booted: Instance) -> Instance:
+    """Whatever the test before did, its service answers."""
+    booted.run("systemctl", "start", "todo")
+    wait_for(booted.answers)
+    return booted
+
+
+def test_boots_and_signals_success(instance: Instance) -> None:
+    assert [(signal["Status"], signal["Reason"]) for signal in instance.signals] == [("SUCCESS", "todo answers")]
+    assert '{"status": "ok"}\n\ntodo answers\n' in instance.run("cat", "/dev/console").stdout
+
+
+def test_every_process_has_a_user_of_its_own_and_no_capability(instance: Instance) -> None:
+    processes = instance.run("cat", "/sys/fs/cgroup/system.slice/todo.service/cgroup.procs").stdout.split()
+    assert len(processes) == 3
+    for process in processes:
+        status = dict(line.split(":\t", 1) for line in instance.run("cat", f"/proc/{process}/status").stdout.splitlines())
+        assert {int(status[f"Cap{which}"], 16) for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
+        assert {int(user) in DYNAMIC_USERS for user in status["Uid"].split() + status["Gid"].split()} == {True}
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("path", READ_ONLY)
+def test_the_service_cannot_write(instance: Instance, path: str) -> None:
+    # As root: the mounts refuse, whoever the user is.
+    assert instance.run("test", "-w", path).returncode == 0
+    assert instance.run("test", "-w", path, within=instance.show("MainPID")).returncode == 1
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+def test_the_service_does_not_see(instance: Instance, path: str) -> None:
+    assert instance.run("test", "-e", path).returncode == 0
+    service = instance.show("MainPID")
+    user = f"--reuid={instance.show('UID')}", f"--regid={instance.show('GID')}", "--clear-groups"
+    assert instance.run("setpriv", *user, "test", "-e", path, within=service).returncode == 1
+
+
+def test_no_protection_of_the_unit_is_lost(instance: Instance) -> None:
+    # In tenths; 100 is a unit without any.
+    done = instance.run("systemd-analyze", "security", "--no-pager", "--threshold=12", "todo")
+    assert done.returncode == 0, done.stdout
+
+
+def test_kill_9_is_back_within_3_seconds(instance: Instance) -> None:
+    killed = instance.show("MainPID")
+    start = time.monotonic()
+    instance.run("bash", "-c", f"kill -KILL {killed}")
+    wait_for(lambda: instance.show("MainPID") not in ("0", killed))
+    wait_for(instance.answers)
+    assert time.monotonic() - start < 3
+
+
+def answers(instance: Instance, pause: float) -> list[tuple[int, str | None]]:
+    """Of a client that ends before the drain does; it keeps its connection until the service closes it."""
+    end, all = time.monotonic() + DRAIN_SECONDS, []
+    with instance.connect() as connection:
+        while time.monotonic() < end:
+            all.append(get(connection, "/todo/nobody"))
+            time.sleep(pause)
+    return all
+
+
+def test_a_stop_fails_no_request_and_closes_every_connection(instance: Instance) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(answers, instance, pause) for pause in (0.01, 0.5) * 4]
+        time.sleep(1)
+        start = time.monotonic()
+        assert instance.run("systemctl", "stop", "todo").returncode == 0
+        assert time.monotonic() - start > DRAIN_SECONDS
+        for client in clients:
+            answered = client.result()
+            assert {status for status, _ in answered} == {404}
+            assert (answered[0][1], answered[-1][1]) == ("keep-alive", "close")
+    assert instance.show("Result") == "success"
+
+
+def test_a_second_boot_is_harmless(instance: Instance) -> None:
+    instance.boot()
+    wait_for(instance.answers)
+    assert instance.run_user_data().returncode == 0
+    assert instance.answers()
+    assert {signal["Status"] for signal in instance.signals} == {"SUCCESS"}
