@@ -122,13 +122,13 @@ def test_a_stop_fails_no_request_and_closes_every_connection(instance: Instance)
         clients = [pool.submit(answers, instance, pause) for pause in (0.01, 0.5) * 4]
         time.sleep(1)
         start = time.monotonic()
-        assert instance.run("systemctl", "stop", "todo").returncode == 0
-        assert time.monotonic() - start > DRAIN_SECONDS
+        instance.run("systemctl", "stop", "todo")
+        seconds = time.monotonic() - start
         for client in clients:
             answered = client.result()
             assert {status for status, _ in answered} == {404}
             assert (answered[0][1], answered[-1][1]) == ("keep-alive", "close")
-    assert instance.show("Result") == "success"
+    assert seconds > DRAIN_SECONDS and instance.show("Result") == "success"
 
 
 def test_a_second_boot_is_harmless(instance: Instance) -> None:
