@@ -41,17 +41,14 @@ boot)
   mount --bind proc/sys proc/sys
   mount -o remount,bind,ro proc/sys
   mount -t sysfs -o ro sysfs sys
+  # Of the machine's own namespace: where there is none, systemd mounts the computer's cgroups of version 1.
   mount -t cgroup2 cgroup2 sys/fs/cgroup
   mount -t tmpfs -o mode=755 tmpfs dev
   # Not bound from outside: PrivateDevices copies device nodes.
-  while read -r name minor; do
-    mknod -m 666 "dev/$name" c $minor
+  while read -r name major minor; do
+    mknod -m 666 "dev/$name" c "$major" "$minor"
   done <<<$'null 1 3\nzero 1 5\nfull 1 7\nrandom 1 8\nurandom 1 9\ntty 5 0'
-  mkdir dev/pts dev/shm
-  mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
   ln -s pts/ptmx dev/ptmx
-  mount -t tmpfs tmpfs dev/shm
-  mount -t tmpfs -o mode=755 tmpfs run
   pivot_root . mnt
   umount -l /mnt
   mount --make-rshared /

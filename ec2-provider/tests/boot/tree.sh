@@ -19,6 +19,7 @@ exec 9>"$1.lock"
 flock 9 # another one may be making it
 [[ ! $1 -nt $0 ]] || exit 0
 echo "making the Debian tree that an instance boots from, $1: half a minute to four minutes, once"
+# shellcheck disable=SC2016 # apt-get expands it
 # From this machine's own mirror of Debian; elsewhere mmdebstrap knows one.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
 mmdebstrap --quiet --variant=minbase --include=systemd-sysv,dbus,python3-venv,curl \
