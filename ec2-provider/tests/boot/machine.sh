@@ -5,7 +5,7 @@
 # ends it: also when the tests are killed. FOLDER/init has the number of its PID 1.
 set -euo pipefail
 tree=$1 folder=$2 stage=${3:-hold}
-root=$folder/root cgroup=$folder/cgroup/$(basename "$folder")-todo-boot
+root=$folder/root cgroup=$folder/cgroup/todo-boot${folder//\//-}
 
 cut_power() {
   [[ -z ${machine:-} ]] || { kill -KILL "$machine" && wait; } 2>/dev/null || :

@@ -7,8 +7,10 @@ if [[ $1 != *.tar ]]; then
   [[ $(uname) == Linux ]] || missing+=(Linux)
   ((EUID == 0)) || missing+=(root)
   type -P mmdebstrap >/dev/null || missing+=("mmdebstrap (apt-get install mmdebstrap debian-archive-keyring)")
-  ((${#missing[@]})) || unshare --mount --net --pid --fork true 2>/dev/null || missing+=("the right to make namespaces")
-  ((${#missing[@]} == 0)) && exit
+  right="the right to make namespaces, mounts and device nodes"
+  ((${#missing[@]})) || unshare --mount --net --pid --fork bash -c '
+    mount -t cgroup2 cgroup2 /mnt && mount -t tmpfs tmpfs /mnt && mknod /mnt/null c 1 3' 2>/dev/null || missing+=("$right")
+  ((${#missing[@]})) || exit 0
   printf -v list '%s, ' "${missing[@]}"
   echo "$1: make rehearse-boot boots an instance as root of a Linux machine; missing here: ${list%, }" >&2
   exit 2
