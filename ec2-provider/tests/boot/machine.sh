@@ -8,7 +8,8 @@ tree=$1 folder=$2 stage=${3:-hold}
 root=$folder/root cgroup=$folder/cgroup/todo-boot${folder//\//-}
 
 cut_power() {
-  [[ -z ${machine:-} ]] || { kill -KILL "$machine" && wait; } 2>/dev/null || :
+  [[ -z ${machine:-} ]] || kill -KILL "$machine" || :
+  wait
   # A cgroup can be removed when its last process is gone.
   until [[ ! -d $cgroup ]] || find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null; do sleep 0.05; done
 }
