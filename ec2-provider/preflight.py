@@ -6,16 +6,24 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 import os
 import sys
 
+from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.checks import check_quota, check_table, report_left_table
 from infra.settings import Ec2Settings
 
+changes = Changes(os.environ)
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
     "deploy": [check_zones, check_table, check_quota, check_bootstrap],
-    # After a deploy that failed.
-    "failed": [report_left_table],
+    # Between the synthesis and the deploy.
+    "explain": [changes.explain],
+    "changes": [changes.check],
+    # After a deploy.
+    "deployed": [protect],
+    "failed": [protect, report_left_table],
     "destroy": [check_connections],
+    # Before CloudFormation deletes the stack.
+    "delete": [lift_termination_protection],
 }
 
 if __name__ == "__main__":

@@ -6,16 +6,26 @@ Only common/app.py and this module read os.environ. It does not import the CDK, 
 import os
 import sys
 
+from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from infra.repository import check_image
 from infra.settings import EcsSettings
 
+changes = Changes(os.environ)
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
     # cdk.json runs it before each synth of the CDK CLI.
     "build": [check_image],
     "deploy": [check_zones, check_bootstrap],
+    # Between the synthesis and the deploy.
+    "explain": [changes.explain],
+    "changes": [changes.check],
+    # After a deploy.
+    "deployed": [protect],
+    "failed": [protect],
     "destroy": [check_connections],
+    # Before CloudFormation deletes the stack.
+    "delete": [lift_termination_protection],
 }
 
 if __name__ == "__main__":

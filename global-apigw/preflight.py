@@ -6,12 +6,25 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 import os
 import sys
 
+from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
+from infra.changes import compare_routes, remove_route_settings
 from infra.checks import check_issuer, check_region, check_services
 from infra.settings import GatewaySettings
 
+changes = Changes(os.environ, compare_routes)
 # The checks before a verb, in order.
-CHECKS: dict[str, list[Check]] = {"deploy": [check_zones, check_region, check_services, check_issuer, check_bootstrap]}
+CHECKS: dict[str, list[Check]] = {
+    "deploy": [check_zones, check_region, check_services, check_issuer, check_bootstrap],
+    # Between the synthesis and the deploy.
+    "explain": [changes.explain],
+    "changes": [changes.check],
+    # After a deploy.
+    "deployed": [protect, remove_route_settings],
+    "failed": [protect],
+    # Before CloudFormation deletes the stack.
+    "delete": [lift_termination_protection],
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:], os.environ, GatewaySettings, CHECKS)

@@ -22,7 +22,7 @@ class SettingsError(Exception):
 class Variable(NamedTuple):
     """An environment variable: `pattern` matches the whole value, which `convert` turns into that of a field.
 
-    A variable without a `default` is required.
+    A variable without a `default` is required. `without` says what a deploy does that takes the variable back.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Variable(NamedTuple):
     example: str
     default: str | None = None
     convert: Convert = str
+    without: str = ""
 
 
 # The principal that a provider admits to its endpoint service; the gateway has no such variable.
@@ -38,14 +39,16 @@ PRINCIPAL = Variable(
 )
 
 
-def variable(name: str, pattern: str, example: str, default: str | None = None, convert: Convert = str) -> Any:
+def variable(
+    name: str, pattern: str, example: str, default: str | None = None, convert: Convert = str, without: str = ""
+) -> Any:
     """A field of Settings that a variable holds."""
-    return field(metadata={"variable": Variable(name, pattern, example, default, convert)})
+    return field(metadata={"variable": Variable(name, pattern, example, default, convert, without)})
 
 
-def switch(name: str) -> Any:
+def switch(name: str, without: str = "") -> Any:
     """A field of Settings that is true when the variable is 1."""
-    return variable(name, "1?", "1", default="", convert=bool)
+    return variable(name, "1?", "1", default="", convert=bool, without=without)
 
 
 def _ids(text: str) -> tuple[str, ...]:
@@ -62,12 +65,20 @@ class Settings:
     stack: str = ""
     account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
     region: str = variable("AWS_REGION", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
-    zone_ids: tuple[str, ...] = variable("AZ_IDS", f"({ZONE_ID},{ZONE_ID})?", "usw2-az1,usw2-az2", "", _ids)
+    zone_ids: tuple[str, ...] = variable(
+        "AZ_IDS",
+        f"({ZONE_ID},{ZONE_ID})?",
+        "usw2-az1,usw2-az2",
+        "",
+        _ids,
+        "the zones that are known for the region come instead",
+    )
     alarm_topic_arn: str = variable(
         "ALARM_TOPIC_ARN",
         r"(arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+)?",
         "arn:aws:sns:us-west-2:222222222222:alarms",
         default="",
+        without="the alarms tell nobody",
     )
 
     @classmethod
@@ -84,18 +95,37 @@ class Settings:
     @classmethod
     def read_fields(cls, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """The values of the fields, and the problems."""
-        variables = {each.name: each.metadata["variable"] for each in fields(cls) if "variable" in each.metadata}
-        values, problems = read_variables(environ, variables)
+        values, problems = read_variables(environ, cls.variables())
         if region := values.get("region"):
             values["zone_ids"] = values.get("zone_ids") or tuple(ZONES["regions"].get(region, ()))
             problems += _region_problems(region, values["zone_ids"], values.get("alarm_topic_arn", ""))
         return values, problems
 
+    @classmethod
+    def variables(cls) -> dict[str, Variable]:
+        """The variables by the names of the fields."""
+        return {each.name: each.metadata["variable"] for each in fields(cls) if "variable" in each.metadata}
+
+    @property
+    def remembered(self) -> dict[str, str]:
+        """The optional variables that are not at their defaults, as texts. The template carries them to the next deploy."""
+        defaults = {"zone_ids": ",".join(ZONES["regions"].get(self.region, ()))}
+        texts = {
+            key: (own.name, _text(getattr(self, key)), defaults.get(key, own.default))
+            for key, own in self.variables().items()
+        }
+        return {name: text for name, text, default in texts.values() if default is not None and text != default}
+
+
+def _text(value: Any) -> str:
+    """What `convert` made the value of."""
+    return ",".join(value) if isinstance(value, tuple) else str(value) if not isinstance(value, bool) else "1" * value
+
 
 def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, Any], list[str]]:
     """The value of each variable by the keys of `variables`, and the problems."""
     values, problems = {}, []
-    for key, (name, pattern, example, default, convert) in variables.items():
+    for key, (name, pattern, example, default, convert, _) in variables.items():
         value = environ.get(name) or default
         if value is None:
             problems.append(f"{name} is missing, for example {name}={example}")

@@ -19,10 +19,13 @@ class Ec2Settings(Settings):
 
     stack: str = STACK
     allowed_principal: str = variable(*PRINCIPAL)
-    table_name: str = variable("TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="")
-    ephemeral: bool = switch("EPHEMERAL")
-    instance_logs: bool = switch("INSTANCE_LOGS")
-    ssm: bool = switch("SSM")
+    table_name: str = variable(
+        "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="",
+        without="the stack's own table is served instead, and nobody sees the todos of the other one",
+    )  # fmt: skip
+    ephemeral: bool = switch("EPHEMERAL", without="the table stays when the stack is deleted")
+    instance_logs: bool = switch("INSTANCE_LOGS", without="the log group is deleted, and new instances send no logs")
+    ssm: bool = switch("SSM", without="nobody gets a shell on the new instances")
     bundle: str = variable("BUNDLE", r".+\.tar\.gz", ".build/bundle.tar.gz", default=".build/bundle.tar.gz")
 
     @property

@@ -1,4 +1,4 @@
-# Targets: bootstrap, diff, deploy, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
+# Targets: bootstrap, diff, deploy, drift, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
 
 # The credentials of a deploy: exported AWS_* keys, or a profile.
 PROFILE ?= $(AWS_PROFILE)
@@ -13,7 +13,8 @@ $(CDK): package-lock.json $(VENV)/installed
 	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
 	@npm ci --silent && touch $@
 
-# $(call check,bootstrap|deploy|destroy|diff): runs the checks of preflight.py; a failed check ends make before the first change.
+# $(call check,VERB): runs the checks of preflight.py; a failed check ends make.
+# A deploy reads ACCEPT and REPLACE, what it may change for others, from the environment.
 check = @$(AS) $(PY) preflight.py $(1) $(APPROVAL)
 
 ##@ Deploy (README.md says which variables to export)
@@ -24,11 +25,18 @@ bootstrap: $(VENV)/installed ## Prepare the account for the CDK, once per accoun
 	@$(AS) $(CDK) bootstrap --app '' aws://$(AWS_ACCOUNT)/$(AWS_REGION)
 
 .PHONY: diff
-diff: $(VENV)/installed ## Show what a deploy would change
+diff: explain ## Say what a deploy would change for others, then show the CDK's diff
+	@$(MAKE) --silent cdk-diff
+
+# The two parts of `diff`, for the root, which says something of all folders in between.
+.PHONY: explain cdk-diff
+explain: $(VENV)/installed
 	$(call check,diff)
 	@$(MAKE) --silent $(CDK)
 	@$(MAKE) --silent before-diff
 	@CDK_OUTDIR=cdk.out $(PY) app.py
+	$(call check,explain)
+cdk-diff:
 	@$(AS) $(CDK) diff --app cdk.out --build ''
 
 .PHONY: deploy
@@ -36,21 +44,38 @@ deploy: $(VENV)/installed ## Deploy the stack; its outputs go to .outputs/
 	$(call check,deploy)
 	@$(MAKE) --silent $(CDK)
 	@$(MAKE) --silent before-deploy
+	@# The template that is compared is the one that is deployed: nothing is synthesized a second time.
+	@CDK_OUTDIR=cdk.out $(PY) app.py
+	$(call check,changes)
 	@mkdir -p .outputs
-	@$(AS) $(CDK) deploy --all --require-approval $(APPROVAL) --outputs-file $(OUTPUTS) || \
+	@$(AS) $(CDK) deploy --all --app cdk.out --build '' --require-approval $(APPROVAL) --outputs-file $(OUTPUTS) || \
 		{ $(AS) $(PY) preflight.py failed $(APPROVAL); exit 1; }
+	$(call check,deployed)
 
 .PHONY: destroy
 destroy: $(VENV)/installed ## Delete the stack; retained resources stay
 	$(call check,destroy)
-	@$(MAKE) --silent $(CDK)
-	@# CloudFormation deletes by stack name, so the last synthesized template of the account and region is enough.
+	@$(MAKE) --silent assembly
+	@$(if $(filter never,$(APPROVAL)),,printf 'delete $(FOLDER) of account $(AWS_ACCOUNT) in $(AWS_REGION)? [y/N] ' && \
+		read answer && [ "$$answer" = y ])
+	$(call check,delete)
+	@# --build '' skips the check that cdk.json may name: nothing is synthesized here.
+	@$(AS) $(CDK) destroy --all --app cdk.out --build '' --force
+	@rm -f $(OUTPUTS)
+
+.PHONY: drift
+drift: $(VENV)/installed ## Show what was changed by hand since the deploy
+	$(call check,drift)
+	@$(MAKE) --silent assembly
+	@$(AS) $(CDK) drift --app cdk.out --build ''
+
+# CloudFormation deletes, and compares with what is there, by stack name: the last synthesized template of the account and
+# region is enough.
+.PHONY: assembly
+assembly: $(CDK)
 	@grep -qs '"aws://$(AWS_ACCOUNT)/$(AWS_REGION)"' cdk.out/manifest.json || { mkdir -p .local && \
 		$(MAKE) --silent before-synth && $(LOCAL) AWS_ACCOUNT=$(AWS_ACCOUNT) AWS_REGION=$(AWS_REGION) AZ_IDS=$(AZ_IDS) SERVICES= \
 		CDK_VALIDATION=false CDK_OUTDIR=cdk.out $(PY) app.py; }
-	@# --build '' skips the check that cdk.json may name: nothing is synthesized here.
-	@$(AS) $(CDK) destroy --all --app cdk.out --build '' $(if $(filter never,$(APPROVAL)),--force)
-	@rm -f $(OUTPUTS)
 
 # The checks of a deploy alone. UNKNOWN names variables whose values a later deploy yields.
 .PHONY: preflight

@@ -12,4 +12,10 @@ class EcsSettings(Settings):
 
     stack: str = "ecs-provider"
     allowed_principal: str = variable(*PRINCIPAL)
-    image_tag: str = variable("IMAGE_TAG", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "001", default=image_tag())
+    image_tag: str = variable(
+        "IMAGE_TAG",
+        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+        "001",
+        default=image_tag(),
+        without="the image is the one of image/ here",
+    )

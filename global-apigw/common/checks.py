@@ -27,10 +27,10 @@ def main(
 ) -> None:
     """Run the `checks` of a verb; `arguments` are VERB APPROVAL [VARIABLE…], the variables that are not known yet.
 
-    To bootstrap or to destroy, the account and the region are enough; other verbs need the folder's `own` settings.
+    To bootstrap, to delete or to see drift, the account and the region are enough; other verbs need the folder's `own` settings.
     """
     verb, approval, *unknown = arguments
-    needs_account_only = verb in ("bootstrap", "destroy")
+    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift")
     try:
         settings = Settings.read(environ, stack=own.stack) if needs_account_only else own.read(environ, *unknown)
         check_terminal(verb, approval)
@@ -42,7 +42,7 @@ def main(
         print(problems, file=sys.stderr)
         sys.exit(2)
     except (BotoCoreError, ClientError) as error:
-        print(f"error: AWS refused a call of the checks before the {verb}: {error}", file=sys.stderr)
+        print(f"error: AWS refused a call of `preflight.py {verb}`: {error}", file=sys.stderr)
         sys.exit(2)
 
 

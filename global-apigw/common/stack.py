@@ -12,11 +12,16 @@ from common.settings import Settings
 
 
 class BaseStack(Stack):
-    """A stack in the account and region of its settings, with alarms to their topic."""
+    """A stack in the account and region of its settings, which it remembers, with alarms to their topic."""
 
     def __init__(self, scope: Construct, settings: Settings, *, description: str, tags: Mapping[str, str]) -> None:
         env = Environment(account=settings.account, region=settings.region)
-        super().__init__(scope, settings.stack, env=env, description=description, tags=tags)
+        # Only `make destroy` lifts the protection.
+        own = {"description": description, "tags": tags, "termination_protection": True}
+        super().__init__(scope, settings.stack, env=env, **own)
+        # CloudFormation makes no update for metadata alone: a setting that changes no resource is not remembered, and its
+        # loss changes nothing either.
+        self.add_metadata("DeployedWith", settings.remembered)
         self.alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
 
     @property

@@ -12,6 +12,8 @@ from common.load_balancer import internal_load_balancer, target_group
 from common.stack import acknowledge, closed_security_group, log_group
 from infra.registry import Service
 
+RULES = (ec2.CfnSecurityGroupIngress, ec2.CfnSecurityGroupEgress)
+
 
 class Endpoints:
     """The NLB, the lookups' shared role and log group, and the resources that add_service() creates for a service.
@@ -64,6 +66,10 @@ class Endpoints:
         )
         client.connections.allow_to(self._nlb, ec2.Port.tcp(service.listener_port), name)
         self._nlb.connections.allow_to(security_group, ec2.Port.tcp(port), name)
+        # A route leads to a listener as soon as it exists, so the rules must be there before.
+        groups = [client, security_group, *self._nlb.connections.security_groups]
+        rules = [each for group in groups for each in group.node.children if isinstance(each, RULES)]
+        listener.node.add_dependency(*(each for each in rules if each.description == name))
         return listener, group
 
     def _addresses(self, scope: Construct, endpoint: ec2.InterfaceVpcEndpoint) -> list[str]:

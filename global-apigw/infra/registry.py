@@ -75,7 +75,7 @@ class Service(Table):
     listener_port: Port = Field(description="a port that no other service has or had")
     health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
     timeout_seconds: int = Field(gt=0, le=MAX_TIMEOUT, description=f"1 to {MAX_TIMEOUT}, more than the service takes")
-    routes: list[Route] = Field(min_length=1, description="a list of at least one route")
+    routes: list[Route] = Field(description="a list of routes")
 
 
 class Registry(Table):

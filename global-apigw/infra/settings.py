@@ -8,7 +8,7 @@ from typing import Any, Self
 from common.settings import Settings, SettingsError, Variable, read_variables, variable
 from infra.registry import Registry, load_registry
 
-SERVICES = Path(__file__).parent.parent / "services.toml"
+SERVICES = Path(__file__).resolve().parent.parent / "services.toml"
 NAME = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
 EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
 # A stand-in has the service's listener port in place of an id: local/envoy.py finds the service there.
@@ -20,7 +20,9 @@ class GatewaySettings(Settings):
     """`service_names` maps an environment variable to the name of the endpoint service that it holds."""
 
     stack: str = "global-apigw"
-    services: str = variable("SERVICES", "(?s).+", "services.toml", default=str(SERVICES))
+    services: str = variable(
+        "SERVICES", "(?s).+", "services.toml", default=str(SERVICES), without="the routes are those of services.toml"
+    )
     registry: Registry
     service_names: Mapping[str, str]
 
@@ -41,3 +43,11 @@ class GatewaySettings(Settings):
         if problems or wrong:
             raise SettingsError(problems + wrong)
         return cls(**values, **more, registry=registry, service_names=service_names)
+
+    @property
+    def remembered(self) -> dict[str, str]:
+        """The path of a registry is that of one machine: its name is enough, or its place in this folder."""
+        path = Path(self.services).resolve()
+        name = path.relative_to(SERVICES.parent) if path.is_relative_to(SERVICES.parent) else path.name
+        own = {} if path == SERVICES else {"SERVICES": str(name)}
+        return {key: value for key, value in super().remembered.items() if key != "SERVICES"} | own

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 
-class TemplateError(Exception):
+class TemplateError(ValueError):
     """A resource or property that is missing or that the reader does not know; names the resource."""
 
 

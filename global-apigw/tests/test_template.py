@@ -96,7 +96,7 @@ def test_reordering_the_registry_changes_nothing(document: dict[str, Any], tmp_p
     )
     registry = tmp_path / "services.toml"
     registry.write_text(reordered)
-    assert synthesize(tmp_path / "cdk.out", SERVICES=str(registry)) == document
+    assert synthesize(tmp_path / "cdk.out", SERVICES=str(registry))["Resources"] == document["Resources"]
 
 
 def test_a_lookup_is_filtered(template: Template) -> None:

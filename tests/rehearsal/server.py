@@ -21,7 +21,7 @@ from moto.core.exceptions import InvalidClientTokenIdError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from . import accounts, cloudformation, privatelink, quotas
+from . import accounts, cloudformation, privatelink, protection, quotas
 
 MOTO = "5.2.5"
 CREDENTIAL = re.compile(r"Credential=(\w+)/\d+/([\w-]+)/([\w-]+)/")
@@ -72,6 +72,7 @@ def main(port: int, record: Path) -> None:
     privatelink.install()
     quotas.install()
     cloudformation.install()
+    protection.install()
     os.environ["AWS_ENDPOINT_URL"] = f"http://localhost:{port}"  # where the bindings send their calls
     app = Recorder(DomainDispatcherApplication(create_backend_app), record)
     make_server("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler).serve_forever()

@@ -1,0 +1,158 @@
+"""What a new template changes for the callers of the API: routes, authorization, services.
+
+compare_routes() compares two templates and calls nobody: the preflight, tests and the rehearsal ask it.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import boto3
+
+from common.changes import ACCEPT, REFUSED, Change, Document, deployed_template
+from common.checks import stack_resources
+from infra.settings import GatewaySettings
+from local.template import Template
+
+API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
+STEPS = (
+    "without an outage, in three deploys: add an entry with a name, a listener_port and a variable of its own and routes = []; "
+    "move the routes to it, once its targets are healthy; remove the old entry (README.md, Swap or rename a service)"
+)
+
+
+class Service(NamedTuple):
+    """An entry of the registry: the port of its listener, and what its targets are. Two entries may have the same targets."""
+
+    port: int
+    targets: str
+    health_path: str
+
+
+class Route(NamedTuple):
+    """`tokens` says whose tokens pass, empty for an open route; a token needs one of `scopes`, if there are any."""
+
+    key: str
+    service: str
+    tokens: str
+    scopes: tuple[str, ...]
+    limits: str
+
+
+class Api(NamedTuple):
+    """Services by name; routes by key without the names of parameters, which match the same requests whatever their names."""
+
+    services: dict[str, Service]
+    routes: dict[str, Route]
+    cors: str
+
+
+def compare_routes(deployed: Document, new: Document) -> list[Change]:
+    """TemplateError for a template that is not the gateway's."""
+    before, after = _read(deployed), _read(new)
+    is_other = before.cors != after.cors
+    cors = (
+        [Change(5, "CORS", f"allows {after.cors or 'nobody'}; deployed: {before.cors or 'nobody'}")] if is_other else []
+    )
+    return [*_services(before, after), *_routes(before, after), *cors]
+
+
+def _read(document: Document) -> Api:
+    template = Template(document)
+    [api], [stage] = template.of_type(f"{API}Api"), template.of_type(f"{API}Stage")
+    services: dict[str, Service] = {}
+    names: dict[str, str] = {}  # by the logical id of the listener
+    for listener in template.of_type(f"{BALANCING}Listener"):
+        action = listener.properties["DefaultActions"][0]
+        group = template.follow(action["TargetGroupArn"], f"{BALANCING}TargetGroup").properties
+        lookup = template.follow(group["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
+        found = template.references(lookup)
+        [endpoint] = [each.properties for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
+        security_group = template.follow(endpoint["SecurityGroupIds"][0], "AWS::EC2::SecurityGroup").properties
+        # The one place of the template that has the name of the entry as it is, and that no change of the entry changes.
+        name = names[listener.logical_id] = security_group["GroupDescription"].removeprefix("endpoint of ")
+        targets = f"{endpoint['ServiceName']}:{group['Port']}"
+        services[name] = Service(listener.properties["Port"], targets, group["HealthCheckPath"])
+    routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
+    shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
+    cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
+    return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]))
+
+
+def _route(template: Template, route: Document, stage: Document, names: dict[str, str]) -> Route:
+    integration = template.follow(route["Target"]["Fn::Join"][1][1], f"{API}Integration").properties
+    tokens = ""
+    if route["AuthorizationType"] != "NONE":
+        jwt = template.follow(route["AuthorizerId"], f"{API}Authorizer").properties["JwtConfiguration"]
+        tokens = f"{jwt['Issuer']} for {' or '.join(jwt['Audience'])}"
+    throttle = stage.get("RouteSettings", {}).get(route["RouteKey"], stage["DefaultRouteSettings"])
+    return Route(
+        key=route["RouteKey"],
+        service=names[template.follow(integration["IntegrationUri"], f"{BALANCING}Listener").logical_id],
+        tokens=tokens,
+        scopes=tuple(sorted(route.get("AuthorizationScopes", ()))),
+        limits=f"{throttle['ThrottlingRateLimit']:g} requests/s, {throttle['ThrottlingBurstLimit']} at once, "
+        f"{integration['TimeoutInMillis'] / 1000:g} s for an answer",
+    )
+
+
+def _services(before: Api, after: Api) -> Iterator[Change]:
+    kept = [(before.routes[shape], after.routes[shape]) for shape in before.routes.keys() & after.routes.keys()]
+    used = {route.service for route in before.routes.values()} | {new.service for _, new in kept}
+    ports = {service.port: name for name, service in before.services.items()}
+    for name, service in after.services.items():
+        moved = sorted(new.key for old, new in kept if new.service == name != old.service)
+        if (holder := ports.get(service.port, name)) != name:
+            # CloudFormation deletes last, and a load balancer has one listener for a port.
+            yield Change(2, name, f"the listener of {holder} has the port {service.port} until the end of the deploy, so the "
+                                  f"deploy would fail; take a listener_port that no service has or had; {STEPS}", REFUSED)  # fmt: skip
+        elif (old := before.services.get(name)) is None:
+            yield Change(5, name, f"is added with the listener port {service.port}, for {service.targets}")
+            if moved:
+                yield Change(2, name, f"gets {', '.join(moved)} in the deploy that adds it: its targets are not healthy yet, and "
+                                      f"requests get a 503 until they are; {STEPS}", ACCEPT)  # fmt: skip
+        elif old.targets != service.targets:
+            change = f"leads to {service.targets} instead of {old.targets}"
+            # CloudFormation does not wait until the new targets are healthy.
+            outage = f"{change} at once: requests get a 503 until the new targets are healthy; {STEPS}"
+            yield Change(2, name, outage, ACCEPT) if name in used else Change(5, name, change)
+        elif old != service:
+            yield Change(5, name, f"{old.port} {old.health_path} becomes {service.port} {service.health_path}")
+    for name in before.services.keys() - after.services.keys():
+        yield Change(4, name, "is removed with its listener and its endpoint")
+
+
+def _routes(before: Api, after: Api) -> Iterator[Change]:
+    for shape in before.routes.keys() - after.routes.keys():
+        yield Change(4, before.routes[shape].key, "is removed: its callers get a 404")
+    for shape, new in after.routes.items():
+        if (old := before.routes.get(shape)) is None:
+            yield Change(5, new.key, f"is added, to {new.service}, for {_callers(new)}")
+            continue
+        if (old.tokens, old.scopes) != (new.tokens, new.scopes):
+            # One of the scopes is enough: a further scope lets further tokens in, and one less keeps tokens out.
+            is_gain = not old.tokens or (old.tokens == new.tokens and not old.scopes)
+            change = f"admits {_callers(new)}; deployed: {_callers(old)}"
+            yield Change(5, new.key, change) if is_gain else Change(2, new.key, change, ACCEPT)
+        if old.service != new.service:
+            yield Change(5, new.key, f"moves from {old.service} to {new.service}")
+        if old.limits != new.limits:
+            yield Change(5, new.key, f"{old.limits} becomes {new.limits}")
+        if old.key != new.key:
+            yield Change(5, new.key, f"is the new name of {old.key}")
+
+
+def _callers(route: Route) -> str:
+    scopes = f" with the scope {' or '.join(route.scopes)}" if route.scopes else ""
+    return f"tokens of {route.tokens}{scopes}" if route.tokens else "everybody, without a token"
+
+
+def remove_route_settings(session: boto3.Session, settings: GatewaySettings) -> None:
+    """API Gateway merges the stage's settings of routes (*assumed*): an update leaves those that the template has no more."""
+    template = Template(deployed_template(session, settings) or {"Resources": {}})
+    api = session.client("apigatewayv2", region_name=settings.region)
+    for stage, id in zip(template.of_type(f"{API}Stage"), stack_resources(session, settings, f"{API}Api"), strict=True):
+        where = {"ApiId": id, "StageName": stage.properties["StageName"]}
+        found = api.get_stage(**where).get("RouteSettings", {})
+        for key in found.keys() - stage.properties.get("RouteSettings", {}).keys():
+            api.delete_route_settings(**where, RouteKey=key)
