@@ -42,6 +42,17 @@ as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFI
 	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root))
 NEEDED := $(foreach team,ECS EC2 GATEWAY,$(team)_ACCOUNT $(team)_PROFILE)
 
+.PHONY: diff
+diff: $(VENV)/installed ## Say what a deploy of all three would change for others and in cost, then show the CDK's diffs
+	$(call all_are_set,$(NEEDED))
+	@$(MAKE) --silent -C ecs-provider explain $(call as,ECS)
+	@$(MAKE) --silent -C ec2-provider explain $(call as,EC2)
+	@$(PYTHON) tools/service_names.py make --silent -C global-apigw explain $(call as,GATEWAY)
+	@$(PY) -m tools.changes
+	@$(MAKE) --silent -C ecs-provider cdk-diff $(call as,ECS)
+	@$(MAKE) --silent -C ec2-provider cdk-diff $(call as,EC2)
+	@$(MAKE) --silent -C global-apigw cdk-diff $(call as,GATEWAY)
+
 .PHONY: deploy-ecs
 deploy-ecs: $(UV) ## Push the image and deploy ecs-provider
 	@$(MAKE) --silent -C ecs-provider deploy $(call as,ECS)
@@ -67,6 +78,13 @@ deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	@$(MAKE) --silent deploy-ecs
 	@$(MAKE) --silent deploy-ec2
 	@$(MAKE) --silent deploy-gateway
+
+.PHONY: drift
+drift: $(UV) ## Show what was changed by hand in the three accounts since the deploys
+	$(call all_are_set,$(NEEDED))
+	@$(MAKE) --silent -C ecs-provider drift $(call as,ECS)
+	@$(MAKE) --silent -C ec2-provider drift $(call as,EC2)
+	@$(MAKE) --silent -C global-apigw drift $(call as,GATEWAY)
 
 .PHONY: destroy
 destroy: $(UV) ## Delete all three, the gateway first; the table and the image repository stay

@@ -92,7 +92,11 @@ def sample(column: str) -> Costs:
 
 def design(**changed: synth.Document) -> Costs:
     """The costs of the local templates, or of others by folder."""
-    documents = {folder: synth.local(folder) for folder in synth.FOLDERS} | changed
+    return costs_of({folder: synth.local(folder) for folder in synth.FOLDERS} | changed)
+
+
+def costs_of(documents: dict[str, synth.Document]) -> Costs:
+    """The costs of templates by folder."""
     templates = {folder: Template(document) for folder, document in documents.items()}
     return costs((name, item) for name, own in templates.items() for each in own for item in billed(own, each))
 

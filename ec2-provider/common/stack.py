@@ -21,7 +21,8 @@ class BaseStack(Stack):
         super().__init__(scope, settings.stack, env=env, **own)
         # CloudFormation makes no update for metadata alone: a setting that changes no resource is not remembered, and its
         # loss changes nothing either.
-        self.add_metadata("DeployedWith", settings.remembered)
+        if settings.remembered:
+            self.add_metadata("DeployedWith", settings.remembered)
         self.alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
 
     @property

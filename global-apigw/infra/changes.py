@@ -11,7 +11,7 @@ import boto3
 
 from common.changes import ACCEPT, REFUSED, Change, Document, deployed_template
 from common.checks import stack_resources
-from infra.settings import GatewaySettings
+from common.settings import Settings
 from local.template import Template
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
@@ -147,7 +147,7 @@ def _callers(route: Route) -> str:
     return f"tokens of {route.tokens}{scopes}" if route.tokens else "everybody, without a token"
 
 
-def remove_route_settings(session: boto3.Session, settings: GatewaySettings) -> None:
+def remove_route_settings(session: boto3.Session, settings: Settings) -> None:
     """API Gateway merges the stage's settings of routes (*assumed*): an update leaves those that the template has no more."""
     template = Template(deployed_template(session, settings) or {"Resources": {}})
     api = session.client("apigatewayv2", region_name=settings.region)

@@ -171,9 +171,16 @@ def test_fails_when_a_template_has_a_type_that_nothing_binds(environment: Enviro
 def test_a_dry_run_prints_every_step_and_calls_nobody(environment: Environment, fresh: Checkout) -> None:
     since = environment.mark()
     done = fresh.run("make -n deploy", environment.profiles())
-    assert re.findall(r"AWS_PROFILE=(\w+) \S+ (preflight\.py deploy|deploy --all)", done.stdout) == [
-        *((profile, "preflight.py deploy") for profile in ("dogs", "todos", "platform")),
-        *((profile, step) for profile in ("dogs", "todos") for step in ("preflight.py deploy", "deploy --all")),
+    steps = (
+        "preflight.py deploy ",
+        "preflight.py changes ",
+        "deploy --all",
+        "preflight.py failed ",
+        "preflight.py deployed ",
+    )
+    assert re.findall(rf"AWS_PROFILE=(\w+) \S+ ({'|'.join(steps)})", done.stdout) == [
+        *((profile, steps[0]) for profile in ("dogs", "todos", "platform")),
+        *((profile, step) for profile in ("dogs", "todos") for step in steps),
     ]
     assert "tools/service_names.py make --silent -C global-apigw deploy" in done.stdout
     assert environment.calls(since) == []

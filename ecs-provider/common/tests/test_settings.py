@@ -38,6 +38,12 @@ def test_fields_are_read_from_their_variables(environ: dict[str, str], expected:
     assert astuple(Painted.read({**COMMON, **environ})) == ("painted", *expected)
 
 
+def test_a_stack_remembers_the_optional_variables_that_are_not_at_their_defaults() -> None:
+    everything = Painted.read({**COMMON, **GIVEN}).remembered
+    assert everything == {name: value for name, value in GIVEN.items() if name != "COLOUR"}
+    assert Painted.read({**COMMON, "COLOUR": "red", "SIZE": "1", "AZ_IDS": "usw2-az1,usw2-az2"}).remembered == {}
+
+
 def test_fails_when_anything_is_missing_and_names_all_of_it() -> None:
     with pytest.raises(SettingsError) as error:
         Painted.read({"AWS_REGION": ""})
