@@ -15,6 +15,7 @@ from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, Checkout, Environmen
 
 pytestmark = pytest.mark.slow
 REGISTRY: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/services.toml").read_text())["services"]
+PROTECTED: dict[str, Any] = tomllib.loads((ROOT / "global-apigw/common/protected.toml").read_text())
 LIVE = [{"Name": "vpc-endpoint-state", "Values": ["available"]}]
 
 
@@ -73,12 +74,28 @@ def check_routes(environment: Environment, names: dict[str, str], url: str) -> N
     }
 
 
+def check_protection(environment: Environment) -> None:
+    """No stack is deleted by accident, and no update replaces or deletes what others depend on."""
+    for account, folder in FOLDER.items():
+        cloudformation = environment.client(account, "cloudformation")
+        [stack] = cloudformation.describe_stacks(StackName=folder)["Stacks"]
+        assert stack["EnableTerminationProtection"]
+        policy = json.loads(cloudformation.get_stack_policy(StackName=folder)["StackPolicyBody"])
+        denied = [each for each in policy["Statement"] if each["Effect"] == "Deny"]
+        assert all(each["Action"] == ["Update:Replace", "Update:Delete"] for each in denied)
+        resources = cloudformation.list_stack_resources(StackName=folder)["StackResourceSummaries"]
+        assert sorted(each["Resource"].removeprefix("LogicalResourceId/") for each in denied) == sorted(
+            each["LogicalResourceId"] for each in resources if "breaks" in PROTECTED.get(each["ResourceType"], ())
+        )
+
+
 def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
     environment: Environment, names: dict[str, str], deployed: Deployed
 ) -> None:
     url = deployed.gateway.outputs(GATEWAY)["HttpApiEndpoint"]
     check_services(environment, names)
     check_routes(environment, names, url)
+    check_protection(environment)
     for variable, name in names.items():
         assert f"{variable}={name} (from the environment)\n" in deployed.said
     assert deployed.said.endswith(f"deployed; try it: make smoke URL={url}\n")
@@ -143,6 +160,10 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
         assert f"{variable}={name} (from {folder}/.outputs/{folder}.json)\n" in done.stdout
     check_services(environment, new)
     check_routes(environment, new, providers.outputs(GATEWAY)["HttpApiEndpoint"])
+    explained = providers.run("make --silent diff", person)
+    assert explained.returncode == 0, explained.stderr
+    assert explained.stdout.count("  nothing that others can see\n") == 3
+    assert re.search(r"^  idle cost a month: (\d+\.\d\d) USD deployed, \1 USD after$", explained.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("account", FOLDER)
