@@ -39,6 +39,11 @@ def test_a_deploy_by_hand_takes_every_variable_of_its_environment(tmp_path: Path
     assert (tmp_path / "env").read_text() == "AWS_REGION=us-west-2\nAZ_IDS=usw2-az1,usw2-az2\n"
 
 
+def test_a_deploy_by_hand_changes_for_others_what_its_run_names() -> None:
+    assert DEPLOY["steps"][-1]["env"] == {"ACCEPT": "${{ inputs.accept }}", "REPLACE": "${{ inputs.replace }}"}
+    assert {"accept", "replace"} < {*WORKFLOWS["deploy"][True]["workflow_dispatch"]["inputs"]}
+
+
 def test_every_action_is_pinned_by_commit() -> None:
     # A tag can be moved to other code, which would run with the credentials of a deploy.
     steps = [step for workflow in WORKFLOWS.values() for job in workflow["jobs"].values() for step in job["steps"]]

@@ -54,10 +54,8 @@ def _replaced(deployed: Document, new: Document) -> Iterator[Change]:
     gone = before.keys() - after.keys()
     kept = {name for name in before.keys() & after.keys() if before[name]["Type"] in TYPES}
     replaced: dict[str, list[str]] = {}
-    while found := {
-        name: each for name in kept - replaced.keys() if (each := _causes(before[name], after[name], replaced))
-    }:
-        replaced |= found
+    for _ in kept:  # a resource may be replaced because another one is
+        replaced |= {name: found for name in kept if (found := _causes(before[name], after[name], replaced))}
     for name in protected(deployed):
         breaks = TYPES[before[name]["Type"]]["breaks"]
         if name in gone:
@@ -99,7 +97,7 @@ def lines(changes: Sequence[Change]) -> list[str]:
 
 
 def _told(changes: Sequence[Change]) -> str:
-    """How the guards of the changes are told."""
+    """The variables that name all subjects of the changes."""
     told = [(guard, [each.subject for each in changes if each.guard == guard]) for guard in (ACCEPT, REPLACE)]
     words = [f"{guard}={shlex.quote(','.join(dict.fromkeys(subjects)))}" for guard, subjects in told if subjects]
     return f" [{' '.join(words) or 'refused'}]" if any(each.guard for each in changes) else ""
@@ -142,7 +140,7 @@ class Changes:
         guarded = [change for change in self._compare(deployed, settings) if change.guard]
         stopped = [each for each in guarded if each.subject not in self._named.get(each.guard, ())]
         for guard, names in self._named.items():
-            for name in {*names} - {each.subject for each in guarded if each.guard == guard}:
+            for name in sorted({*names} - {each.subject for each in guarded if each.guard == guard}):
                 print(f"{guard} names {name}, which no change of this deploy asks for")
         if stopped:
             sentences = "\n".join(f"  {line}" for line in lines(stopped))
@@ -181,12 +179,8 @@ def deployed_template(session: boto3.Session, settings: Settings) -> Document | 
     if (stack := _find_stack(session, settings)) is None or stack["StackStatus"] in NOT_CREATED:
         return None
     cloudformation = session.client("cloudformation", region_name=settings.region)
-    body: Any = cloudformation.get_template(StackName=settings.stack, TemplateStage="Original")["TemplateBody"]
-    if isinstance(body, str):
-        raise CheckError(
-            f"{settings.stack} was deployed from a template that is not JSON, so not by the CDK; who did that?"
-        )
-    return dict(body)
+    # Not JSON if somebody has updated the stack without the CDK.
+    return cloudformation.get_template(StackName=settings.stack, TemplateStage="Original")["TemplateBody"]
 
 
 def _find_stack(session: boto3.Session, settings: Settings) -> Any:

@@ -109,17 +109,14 @@ class Settings:
     @property
     def remembered(self) -> dict[str, str]:
         """The optional variables that are not at their defaults, as texts. The template carries them to the next deploy."""
-        defaults = {"zone_ids": ",".join(ZONES["regions"].get(self.region, ()))}
-        texts = {
-            key: (own.name, _text(getattr(self, key)), defaults.get(key, own.default))
-            for key, own in self.variables().items()
-        }
-        return {name: text for name, text, default in texts.values() if default is not None and text != default}
+        known = {"AZ_IDS": ",".join(ZONES["regions"].get(self.region, ()))}
+        texts = {own.name: (own.default, _text(getattr(self, key))) for key, own in self.variables().items()}
+        return {name: text for name, (default, text) in texts.items() if text != known.get(name, default) is not None}
 
 
 def _text(value: Any) -> str:
     """What `convert` made the value of."""
-    return ",".join(value) if isinstance(value, tuple) else str(value) if not isinstance(value, bool) else "1" * value
+    return ",".join(value) if isinstance(value, tuple) else "1" * value if isinstance(value, bool) else str(value)
 
 
 def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, Any], list[str]]:

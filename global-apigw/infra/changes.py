@@ -50,11 +50,7 @@ class Api(NamedTuple):
 def compare_routes(deployed: Document, new: Document) -> list[Change]:
     """TemplateError for a template that is not the gateway's."""
     before, after = _read(deployed), _read(new)
-    is_other = before.cors != after.cors
-    cors = (
-        [Change(5, "CORS", f"allows {after.cors or 'nobody'}; deployed: {before.cors or 'nobody'}")] if is_other else []
-    )
-    return [*_services(before, after), *_routes(before, after), *cors]
+    return [*_services(before, after), *_routes(before, after)]
 
 
 def _read(document: Document) -> Api:
@@ -140,6 +136,8 @@ def _routes(before: Api, after: Api) -> Iterator[Change]:
             yield Change(5, new.key, f"{old.limits} becomes {new.limits}")
         if old.key != new.key:
             yield Change(5, new.key, f"is the new name of {old.key}")
+    if before.cors != after.cors:
+        yield Change(5, "CORS", f"allows {after.cors or 'nobody'}; deployed: {before.cors or 'nobody'}")
 
 
 def _callers(route: Route) -> str:
