@@ -16,8 +16,9 @@ from local.template import Template
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 STEPS = (
-    "without an outage, in three deploys: add an entry with a name, a listener_port and a variable of its own and routes = []; "
-    "move the routes to it, once its targets are healthy; remove the old entry (README.md, Swap or rename a service)"
+    "without an outage, in three deploys: add an entry with a name and a listener_port of its own, a variable of its own for "
+    "another endpoint service, and routes = []; move the routes to it, once its targets are healthy; remove the old entry "
+    "(README.md, Swap or rename a service)"
 )
 
 
