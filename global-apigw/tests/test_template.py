@@ -118,6 +118,16 @@ def test_the_stage_waits_for_routes_that_its_settings_name(template: Template) -
     assert {*template.find_resources(f"{API}Route")} <= {*stage["DependsOn"]}
 
 
+@pytest.mark.parametrize("name", ["dog-names", "todo"])
+def test_a_listener_waits_for_the_rules_of_its_service(template: Template, name: str) -> None:
+    # A route that moves to the listener must lead to the targets at once.
+    found = [template.find_resources(f"AWS::EC2::SecurityGroup{way}") for way in ("Ingress", "Egress")]
+    rules = {id for each in found for id, rule in each.items() if rule["Properties"]["Description"] == name}
+    listeners = template.find_resources(f"{BALANCING}Listener")
+    [waits] = [each["DependsOn"] for id, each in listeners.items() if f"Nlb{name.replace('-', '')}" in id]
+    assert len(rules) == 4 and rules <= {*waits}
+
+
 @pytest.mark.parametrize(
     ("type", "id"), [(f"{API}Api", "ApiHttpApi2997B86B"), (f"{BALANCING}LoadBalancer", "LoadBalancerNlb0CEC888C")]
 )
