@@ -6,7 +6,7 @@ arguments, and every client sees the resource. bindings.toml has the calls, and 
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from .environment import access_key
+from .schemas import changed
 
 Properties = dict[str, Any]
 LOCK = Lock()
@@ -106,9 +107,31 @@ class Binding:
         if failures := getattr(api, call)(**given).get("Unsuccessful"):
             raise ValidationError(message=failures[0]["Error"]["Message"])
 
-    def update_from_cloudformation_json(self, cloudformation_json: Any, **_: Any) -> Resource:
-        kind = cloudformation_json["Type"]
-        raise ValidationError(message=f"the rehearsal cannot update a {kind}: start from a fresh server")
+    def update(
+        self, made: Resource, old: Properties, new: Properties, account: str, region: str, line: Properties
+    ) -> Resource:
+        """By the call of the line: the changed properties, and what the call requires."""
+        service, _, call = line["call"].partition(".")
+        api = client(service, account, region)
+        arguments = self.arguments(new)
+        shape = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[call]).input_shape
+        # Some services begin the names of their arguments with a small letter.
+        names = {name[0].upper() + name[1:]: name for name in shape.members}
+        wanted = [name for name in arguments if name in names and old.get(name) != new.get(name)]
+        given = {names[name]: lowered(arguments[name]) if names[name] != name else arguments[name] for name in wanted}
+        needs = {*shape.required_members, *(names[name] for name in line.get("with", []))}
+        for name in needs - given.keys():
+            given[name] = arguments.get(name[0].upper() + name[1:]) or made.physical_resource_id
+        if given.keys() - needs:
+            getattr(api, call)(**given)
+        for name, removal in line.get("removed", {}).items():
+            if name in old and name not in new:
+                getattr(api, removal)(**{key: given[key] for key in needs})
+        if service == "elbv2":
+            set_attributes(api, made.physical_resource_id, new, old.get("Targets", []))
+        if "Tags" in changed(old, new):
+            api.create_tags(Resources=[made.physical_resource_id], Tags=new["Tags"])
+        return made
 
 
 class WaitCondition(Binding):
@@ -134,7 +157,10 @@ class SdkCall(Binding):
     def create_from_cloudformation_json(
         self, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
     ) -> Resource:
-        call = json.loads(cloudformation_json["Properties"]["Create"])
+        return self.run(cloudformation_json["Properties"]["Create"], account_id, region_name)
+
+    def run(self, text: str, account_id: str, region_name: str) -> Resource:
+        call = json.loads(text)
         api = client(call["service"].lower(), account_id, region_name)
         answer = getattr(api, xform_name(call["action"]))(**call["parameters"])
         paths = tuple(call.get("outputPaths", [""]))
@@ -142,6 +168,11 @@ class SdkCall(Binding):
         if len(json.dumps(values, default=str)) > 4096:  # CloudFormation takes no more from a custom resource
             raise ValidationError(message="Response object is too long.")
         return Resource(call["physicalResourceId"]["id"], values)
+
+    def update(
+        self, made: Resource, old: Properties, new: Properties, account: str, region: str, line: Properties
+    ) -> Resource:
+        return self.run(new["Update"], account, region)
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
@@ -152,14 +183,17 @@ def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [leaf for key, item in items for leaf in flatten(item, f"{path}.{key}" if path else str(key))]
 
 
-def set_attributes(elbv2: Any, arn: str, properties: Properties) -> None:
+def set_attributes(elbv2: Any, arn: str, properties: Properties, old: Sequence[Properties] = ()) -> None:
     """The attributes of a load balancer or a target group, and its targets, are calls of their own."""
     for kind in ("LoadBalancer", "TargetGroup"):
         if attributes := properties.get(f"{kind}Attributes"):
             modify = getattr(elbv2, f"modify_{xform_name(kind)}_attributes")
             modify(**{f"{kind}Arn": arn}, Attributes=attributes)
-    if targets := properties.get("Targets"):
-        elbv2.register_targets(TargetGroupArn=arn, Targets=targets)
+    targets = properties.get("Targets", [])
+    if new := [each for each in targets if each not in old]:
+        elbv2.register_targets(TargetGroupArn=arn, Targets=new)
+    if gone := [each for each in old if each not in targets]:
+        elbv2.deregister_targets(TargetGroupArn=arn, Targets=gone)
 
 
 def endpoint(properties: Properties) -> Properties:
@@ -211,11 +245,30 @@ ARGUMENTS: dict[str, Callable[[Properties], Properties]] = {
     "AWS::Logs::MetricFilter": lowered,
 }
 CALLS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+UPDATES: dict[str, Properties] = CALLS.pop("update")
 BINDINGS: dict[str, Binding] = {
     "Custom::AWS": SdkCall(""),
     "AWS::CloudFormation::WaitCondition": WaitCondition(""),
     **{type: Binding(**line, arguments=ARGUMENTS.get(type, dict)) for type, line in CALLS.items()},
 }
+
+
+def update(type: str, made: Any, old: Properties, new: Properties, account: str, region: str) -> Any:
+    """Changes a resource in place. What neither a line of bindings.toml nor moto itself can change, fails."""
+    line, binding = UPDATES.get(type, {}), resource_class(type)
+    unknown = changed(old, new) - {*line.get("takes", [])}
+    if unknown and not line.get("again"):
+        raise ValidationError(message=f"the rehearsal cannot update {sorted(unknown)} of a {type}")
+    definition = {"Type": type, "Properties": new}
+    if line.get("again"):  # the call that made it changes it too
+        made = binding.create_from_cloudformation_json(made.physical_resource_id, definition, account, region)
+    elif "call" in line:
+        binding = binding if isinstance(binding, Binding) else Binding("")
+        made = binding.update(made, old, new, account, region, line)
+    elif "takes" in line:  # moto's own update is right about these
+        name = made.physical_resource_id
+        made = binding.update_from_cloudformation_json(made, name, definition, account, region)
+    return made
 
 
 def resource_class(resource_type: str) -> Any:

@@ -1,15 +1,18 @@
-"""CloudFormation's own ways, where moto goes others: types, change sets, rollback, deletion."""
+"""CloudFormation's API, where moto goes other ways: types, change sets, rollback, deletion, protection."""
 
+import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.responses import ActionResult
 
+from . import operations
 from .bindings import BINDINGS, resource_class
 
-create_resource_in_moto = parsing.parse_and_create_resource
+parse_template_in_moto = models.Stack.parse_template
 create_change_set_in_moto = models.CloudFormationBackend.create_change_set
 
 
@@ -20,106 +23,92 @@ class RefuseWhatMotoSkips(logging.Filter):
         raise ValidationError(message=record.getMessage())
 
 
-class ResourceFailed(Exception):
-    """The reason why a resource could not be made or deleted, and which one it was."""
-
-    def __init__(self, logical_id: str, definition: Any, reason: Exception) -> None:
-        super().__init__(getattr(reason, "message", None) or str(reason) or repr(reason))
-        self.logical_id, self.type = logical_id, definition["Type"]
-
-
-def create_resource(logical_id: str, resource_json: Any, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return create_resource_in_moto(logical_id, resource_json, *args, **kwargs)
-    except ResourceFailed:
-        raise  # a resource that this one refers to
-    except Exception as error:
-        raise ResourceFailed(logical_id, resource_json, error) from error
-
-
-def delete_resources(self: parsing.ResourceMap) -> None:
-    """CloudFormation goes backwards through the dependencies and stops; moto takes any order and retries."""
-    # Only what was made stays known: moto makes a known resource when somebody asks for it.
-    known = self._resource_json_map
-    self._resource_json_map = {name: known[name] for name in self._parsed_resources if name in known}
-    for name, definition in reversed(list(self._resource_json_map.items())):
-        if definition.get("DeletionPolicy") == "Retain":
-            continue  # AWS goes on listing it, as DELETE_SKIPPED
-        try:
-            self._delete_resource(self._parsed_resources[name], definition)
-        except Exception as error:
-            raise ResourceFailed(name, definition, error) from error
-        del self._parsed_resources[name], self._resource_json_map[name]
-
-
-def report(stack: models.Stack, status: str, error: Exception | None = None) -> None:
-    """What the CDK CLI reads: the stack's status, and an event that names the resource and the reason."""
-    stack.status = status
-    stack._add_stack_event(status, resource_status_reason=str(error) if error else None)
-    if isinstance(error, ResourceFailed):
-        stack.events[-1].logical_resource_id, stack.events[-1].resource_type = error.logical_id, error.type
-
-
 def create_change_set(self: models.CloudFormationBackend, **arguments: Any) -> tuple[str, str]:
-    for resource in models.Stack.parse_template(arguments["template"])["Resources"].values():
-        resource_class(resource["Type"])  # AWS refuses unknown types here, before anything is made
+    """AWS refuses unknown types and other types here, before anything is made."""
+    known = [stack for stack in self.stacks.values() if stack.name == arguments["stack_name"]]
+    made = operations.made_of(known[0]) if known else {}
+    for name, resource in models.Stack.parse_template(arguments["template"])["Resources"].items():
+        resource_class(resource["Type"])
+        if name in made and made[name].definition["Type"] != resource["Type"]:
+            message = f"The new template modifies resource type of the following resources: [{name}]"
+            raise ValidationError(message=f"Update of resource type is not permitted. {message}")
+    if arguments["change_set_type"] == "UPDATE" and known:
+        [stack] = known
+        if stack.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"):
+            message = f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+            raise ValidationError(message=message)
     # A name is unique in its stack; moto finds any stack's. Others have been executed: forget them.
-    for arn, known in list(self.change_sets.items()):
-        if known.change_set_name == arguments["change_set_name"]:
+    for arn, old in list(self.change_sets.items()):
+        if old.change_set_name == arguments["change_set_name"]:
             del self.change_sets[arn]
-    return create_change_set_in_moto(self, **arguments)
+    id, stack_id = create_change_set_in_moto(self, **arguments)
+    change_set = self.change_sets[id]
+    before = change_set.stack.__dict__.get("goal")
+    goal = operations.Operation(change_set.stack, change_set.template, change_set.parameters)
+    if change_set.change_set_type == "UPDATE" and not goal.differs(before):
+        change_set.status, change_set.execution_status = "FAILED", "UNAVAILABLE"
+        change_set.status_reason = (
+            "The submitted information didn't contain changes. Submit different information to create a change set."
+        )
+    return id, stack_id
 
 
 def execute_change_set(self: models.CloudFormationBackend, change_set_name: str, **_: Any) -> None:
     """moto loses outputs and exports, and answers a failed resource with 500; AWS rolls the stack back."""
     change_set = self.describe_change_set(change_set_name)
-    if change_set is None:
-        raise ValidationError(message=f"ChangeSet [{change_set_name}] does not exist")
-    stack, kind = change_set.stack, change_set.change_set_type
+    if change_set is None or change_set.execution_status != "AVAILABLE":
+        raise ValidationError(message=f"ChangeSet [{change_set_name}] does not exist, or cannot be executed")
     change_set.execution_status = "EXECUTE_COMPLETE"
-    try:
-        if kind == "UPDATE":
-            stack.update(change_set.template, stack.role_arn, change_set.parameters)
-            return
-        stack.template, stack.parameters = change_set.template, change_set.parameters
-        stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
-        stack._parse_template()
-        stack.cross_stack_resources = self.exports
-        stack.resource_map = stack._create_resource_map()
-        stack.output_map = stack._create_output_map()
-        stack.create_resources()
-        self.exports.update((export.name, export) for export in stack.exports)
-    except Exception as error:
-        report(stack, f"{kind}_FAILED", error)
-        if kind == "CREATE":
-            end_of(stack.resource_map.delete, stack, "ROLLBACK")
+    stack, kind = change_set.stack, change_set.change_set_type
+    stack.cross_stack_resources = self.exports
+    operation = operations.update if kind == "UPDATE" else operations.create
+    operation(stack, change_set.template, change_set.parameters)
+    self.exports.update((export.name, export) for export in stack.exports)
 
 
 def delete_stack(self: models.CloudFormationBackend, name_or_stack_id: str) -> None:
     """CloudFormation keeps a stack whose deletion fails; moto loses it."""
     for stack in [each for each in self.stacks.values() if name_or_stack_id in (each.name, each.stack_id)]:
+        if stack.enable_termination_protection:
+            message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+            raise ValidationError(message=message)
         for export in stack.exports:
             self.exports.pop(export.name, None)
-        if end_of(stack.resource_map.delete, stack, "DELETE"):
+        goal = stack.__dict__.get("goal")
+        if goal is None or operations.delete(goal, "DELETE"):
+            stack.status = "DELETE_COMPLETE"
             self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
 
 
-def end_of(deletion: Callable[[], None], stack: models.Stack, kind: str) -> bool:
-    stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
+def parse_template(text: str) -> Any:
+    """As JSON where it is JSON: moto's reader of YAML takes half a second for the gateway's."""
     try:
-        deletion()
-    except Exception as error:
-        report(stack, f"{kind}_FAILED", error)
-        return False
-    report(stack, f"{kind}_COMPLETE")
-    return True
+        return json.loads(text)
+    except ValueError:
+        return parse_template_in_moto(text)
+
+
+def parse_change_set(self: models.ChangeSet) -> None:
+    self.template_dict = parse_template(self.template)
+
+
+def update_stack(self: models.CloudFormationBackend, **_: Any) -> models.Stack:
+    raise ValidationError(message="the rehearsal knows updates by change sets alone, as the CDK CLI makes them")
+
+
+def update_termination_protection(self: CloudFormationResponse) -> ActionResult:
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+    stack.enable_termination_protection = self._get_bool_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
 
 
 def install() -> None:
     parsing.resource_class_from_type = resource_class
     parsing.get_name_type_map().update({name: binding.name for name, binding in BINDINGS.items()})
-    parsing.parse_and_create_resource = create_resource
-    parsing.ResourceMap.delete = delete_resources  # type: ignore[method-assign]
     logging.getLogger("moto").addFilter(RefuseWhatMotoSkips())
-    for function in (create_change_set, execute_change_set, delete_stack):
+    for function in (create_change_set, execute_change_set, delete_stack, update_stack):
         setattr(models.CloudFormationBackend, function.__name__, function)
+    models.Stack.parse_template = staticmethod(parse_template)  # type: ignore[method-assign]
+    models.ChangeSet._parse_template = parse_change_set  # type: ignore[method-assign]
+    CloudFormationResponse._validate_different_update = lambda *_: None  # type: ignore[method-assign]
+    CloudFormationResponse.update_termination_protection = update_termination_protection  # type: ignore[attr-defined]

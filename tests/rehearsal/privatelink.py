@@ -94,6 +94,12 @@ def connections(provider: EC2Backend) -> list[tuple[Service, VPCEndPoint]]:
     return [(services[end.service_name], end) for end in ends if end.service_name in services]
 
 
+def leads_to_service(account: EC2Backend, end: VPCEndPoint) -> bool:
+    regions = [accounts[account.region_name] for accounts in list(ec2_backends.values())]
+    services = [service.service_name for region in regions for service in region.configurations.values()]
+    return ".vpce." not in end.service_name or end.service_name in services
+
+
 def describe_vpc_endpoint_connections(self: EC2Response) -> ActionResult:
     filters = {item["Name"]: item["Values"] for item in self._get_param("Filters", [])}
     if unknown := filters.keys() - {"service-id"}:

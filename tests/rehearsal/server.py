@@ -21,7 +21,7 @@ from moto.core.exceptions import InvalidClientTokenIdError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from . import accounts, cloudformation, privatelink, protection, quotas
+from . import accounts, cloudformation, http_apis, load_balancers, privatelink, quotas
 
 MOTO = "5.2.5"
 CREDENTIAL = re.compile(r"Credential=(\w+)/\d+/([\w-]+)/([\w-]+)/")
@@ -64,15 +64,17 @@ def action(environ: dict[str, Any]) -> str:
     return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
+def install() -> None:
+    """AWS's ways, where moto goes others."""
+    default_user_config["lambda"]["use_docker"] = False  # functions are stored here, never run
+    for module in (accounts, privatelink, quotas, load_balancers, http_apis, cloudformation):
+        module.install()
+
+
 def main(port: int, record: Path) -> None:
     if version("moto") != MOTO:
         sys.exit(f"error: the rehearsal is bound to moto {MOTO}, installed is {version('moto')}")
-    default_user_config["lambda"]["use_docker"] = False  # functions are stored here, never run
-    accounts.install()
-    privatelink.install()
-    quotas.install()
-    cloudformation.install()
-    protection.install()
+    install()
     os.environ["AWS_ENDPOINT_URL"] = f"http://localhost:{port}"  # where the bindings send their calls
     app = Recorder(DomainDispatcherApplication(create_backend_app), record)
     make_server("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler).serve_forever()

@@ -1,0 +1,107 @@
+"""HTTP APIs, where moto goes other ways than API Gateway: what it refuses, how it updates a stage and a route."""
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from moto.apigatewayv2 import urls
+from moto.apigatewayv2.exceptions import APIGatewayV2Error
+from moto.apigatewayv2.models import Api, Route, Stage
+from moto.apigatewayv2.responses import ApiGatewayV2Response
+
+create_route_in_moto, update_route_in_moto = Api.create_route, Route.update
+create_stage_in_moto = Api.create_stage
+
+
+class Conflict(APIGatewayV2Error):
+    code = 409
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ConflictException", message)
+
+
+class NotFound(APIGatewayV2Error):
+    code = 404
+
+    def __init__(self, message: str) -> None:
+        super().__init__("NotFoundException", message)
+
+
+def create_route(self: Api, *args: Any, **arguments: Any) -> Route:
+    if arguments["route_key"] in [route.route_key for route in self.routes.values()]:
+        raise Conflict(f"Route with key {arguments['route_key']} already exists for this API")
+    return create_route_in_moto(self, *args, **arguments)
+
+
+def update_route(self: Route, **arguments: Any) -> None:
+    """What is not given stays, as aws-cloudformation/cloudformation-coverage-roadmap #2184 tells of AuthorizerId.
+
+    An empty list removes the scopes, and NONE removes the authorizer with its scopes (*assumed*).
+    """
+    update_route_in_moto(self, **arguments)
+    if arguments["authorization_scopes"] is not None:
+        self.authorization_scopes = arguments["authorization_scopes"]
+    if self.authorization_type == "NONE":
+        self.authorizer_id, self.authorization_scopes = None, []
+
+
+def delete_integration(self: Api, integration_id: str) -> None:
+    if users := [route.route_id for route in self.routes.values() if route.target == f"integrations/{integration_id}"]:
+        raise Conflict(
+            f"Cannot delete Integration '{integration_id}' due to dependencies in the following Routes: {users}"
+        )
+    del self.integrations[integration_id]
+
+
+def delete_authorizer(self: Api, authorizer_id: str) -> None:
+    if users := [route.route_id for route in self.routes.values() if route.authorizer_id == authorizer_id]:
+        raise Conflict(f"Cannot delete authorizer '{authorizer_id}', is referenced in routes: {users}")
+    del self.authorizers[authorizer_id]
+
+
+def check_route_settings(api: Api, settings: dict[str, Any]) -> None:
+    """*assumed*: a key that is left of a deleted route counts too."""
+    if unknown := settings.keys() - {route.route_key for route in api.routes.values()}:
+        raise NotFound(f"Unable to find Route by key {min(unknown)} within the provided RouteSettings")
+
+
+def create_stage(self: Api, config: dict[str, Any]) -> Stage:
+    check_route_settings(self, config.get("routeSettings", {}))
+    return create_stage_in_moto(self, config)
+
+
+def at(self: ApiGatewayV2Response) -> tuple[Api, Stage, str]:
+    """API and stage of a path, and the rest of the path."""
+    api_id, _, rest = self.path.partition("/v2/apis/")[2].partition("/stages/")
+    name, _, rest = rest.partition("/routesettings/")
+    api = self.apigatewayv2_backend.get_api(api_id)
+    return api, api.get_stage(unquote(name)), unquote(rest)
+
+
+def update_stage(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
+    """*assumed*: route settings are merged, so that those of a removed route stay until DeleteRouteSettings."""
+    api, stage, _ = at(self)
+    config = json.loads(self.body)
+    merged = stage.route_settings | config.get("routeSettings", {})
+    check_route_settings(api, merged)
+    created = stage.created
+    Stage.__init__(stage, api, stage.config | config | {"stageName": stage.name, "routeSettings": merged})
+    stage.created = created
+    return 200, {}, json.dumps(stage.to_json())
+
+
+def delete_route_settings(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
+    _, stage, key = at(self)
+    if stage.route_settings.pop(key, None) is None:
+        raise NotFound(f"Unable to find Route by key {key}")  # *assumed*
+    return 204, {}, "{}"
+
+
+def install() -> None:
+    pattern = "{0}/v2/apis/(?P<api_id>[^/]+)/stages/(?P<stage_name>[^/]+)/routesettings/(?P<route_key>.+)$"
+    urls.url_paths[pattern] = ApiGatewayV2Response.dispatch
+    for function in (create_route, delete_integration, delete_authorizer, create_stage):
+        setattr(Api, function.__name__, function)
+    Route.update = update_route  # type: ignore[method-assign,assignment]
+    for call in (update_stage, delete_route_settings):
+        setattr(ApiGatewayV2Response, call.__name__, call)
