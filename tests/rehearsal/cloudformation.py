@@ -108,7 +108,7 @@ def install() -> None:
     logging.getLogger("moto").addFilter(RefuseWhatMotoSkips())
     for function in (create_change_set, execute_change_set, delete_stack, update_stack):
         setattr(models.CloudFormationBackend, function.__name__, function)
-    models.Stack.parse_template = staticmethod(parse_template)  # type: ignore[method-assign]
+    models.Stack.parse_template = staticmethod(parse_template)  # type: ignore[method-assign,assignment]
     models.ChangeSet._parse_template = parse_change_set  # type: ignore[method-assign]
     CloudFormationResponse._validate_different_update = lambda *_: None  # type: ignore[method-assign]
     CloudFormationResponse.update_termination_protection = update_termination_protection  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ first: here chance decides, with the template as its seed. Old resources are del
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ def references(value: Any) -> Iterator[str]:
             elif key == "Fn::GetAtt":
                 yield item[0]
             elif key == "Fn::Sub":
-                raise ValidationError(message="the rehearsal does not know whom a Fn::Sub refers to")
+                text, values = item if isinstance(item, list) else (item, {})
+                yield from re.findall(r"\$\{([\w:]+)", text)
+                yield from references(values)
             else:
                 yield from references(item)
 

@@ -1,0 +1,333 @@
+"""The accounts in this process, without server and CDK CLI: thousands of updates, and a look after every step."""
+
+import io
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, NamedTuple
+
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from tools.synth import ROOT, Document, settings
+
+from . import operations, server
+from .bindings import client
+from .environment import FOLDER, GATEWAY, REGION
+
+ZONES = ("usw2-az1", "usw2-az2")
+# Importing the CDK costs most of a synth: one process makes all templates of a folder.
+SYNTH = """
+import json, os, sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+sys.path.insert(0, "")
+import app
+for line in sys.stdin:
+    with TemporaryDirectory() as into:
+        app.build({**os.environ, **json.loads(line)}, into).synth()
+        print(json.dumps(json.loads(Path(into, sys.argv[1]).read_text())), flush=True)
+"""
+Registry = dict[str, Any]
+Routes = dict[str, dict[str, Any]]  # by route key
+
+
+class Done(NamedTuple):
+    """The status after a deploy, the steps that it took, and the reasons of failures."""
+
+    status: str
+    steps: list[str]
+    reasons: list[str]
+
+
+class Injected(Exception):
+    """A failure that a test asked for."""
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+class Synth:
+    """Templates of a folder, each made once."""
+
+    def __init__(self, folder: str, scratch: Path) -> None:
+        python = ROOT / folder / ".venv/bin"
+        environ = {
+            **os.environ,
+            **settings(folder),
+            "CDK_VALIDATION": "false",
+            "PATH": f"{python}:{os.environ['PATH']}",
+        }
+        self.process = subprocess.Popen(
+            [python / "python", "-c", SYNTH, f"{folder}.template.json"], cwd=ROOT / folder, env=environ, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.made: dict[str, Document] = {}
+        self.file = scratch / "services.toml"
+
+    def __call__(self, registry: Registry | None = None, **changed: str) -> Document:
+        key = json.dumps([registry, changed], sort_keys=True)
+        if key not in self.made:
+            assert self.process.stdin and self.process.stdout
+            if registry:
+                self.file.write_text("".join(f"{name} = {toml(value)}\n" for name, value in registry.items()))
+                changed["SERVICES"] = str(self.file)
+            self.process.stdin.write(json.dumps(changed) + "\n")
+            self.process.stdin.flush()
+            self.made[key] = json.loads(self.process.stdout.readline())
+        return self.made[key]
+
+
+@contextmanager
+def synths() -> Iterator[dict[str, Synth]]:
+    with TemporaryDirectory() as scratch:
+        found = {folder: Synth(folder, Path(scratch)) for folder in FOLDER.values()}
+        try:
+            yield found
+        finally:
+            for each in found.values():
+                each.process.communicate()
+
+
+@contextmanager
+def accounts() -> Iterator[None]:
+    """Three bootstrapped accounts, as far as the templates ask for it."""
+    server.install()
+    with mock_aws():
+        for account in FOLDER:
+            version = {"Name": "/cdk-bootstrap/hnb659fds/version", "Value": "30", "Type": "String"}
+            client("ssm", account, REGION).put_parameter(**version)
+            bucket = f"cdk-hnb659fds-assets-{account}-{REGION}"
+            where = {"LocationConstraint": REGION}
+            client("s3", account, REGION).create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        yield
+
+
+def upload_assets(account: str, template: Document) -> None:
+    """moto reads the code of a function when it makes the function."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as code:
+        code.writestr("index.py", "")
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            where = {
+                "Bucket": f"cdk-hnb659fds-assets-{account}-{REGION}",
+                "Key": resource["Properties"]["Code"]["S3Key"],
+            }
+            client("s3", account, REGION).put_object(**where, Body=archive.getvalue())
+
+
+def ignore(step: str, type: str) -> None:
+    """Nobody looks."""
+
+
+def deploy(
+    account: str, template: Document, *, look: Callable[[str, str], None] = ignore, fail: tuple[int, str] | None = None
+) -> Done:
+    """As the CDK CLI does it, with a `look` at each step and its type. `fail` is the number of a step, and before or after."""
+    cloudformation, name, steps = client("cloudformation", account, REGION), FOLDER[account], list[str]()
+    if fail is None:
+        upload_assets(account, template)
+
+    def step(when: str, stack: Any, verb: str, logical_id: str) -> None:
+        if when == "before":
+            steps.append(f"{verb} {logical_id}")
+        else:
+            look(steps[-1], stack.events[-1].resource_type)
+        if fail == (len(steps) - 1, when):
+            raise Injected(f"injected {when} {steps[-1]}")
+
+    try:
+        [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        kind = "UPDATE"
+        if stack["StackStatus"] == "ROLLBACK_COMPLETE":
+            cloudformation.delete_stack(StackName=name)
+            kind = "CREATE"
+    except ClientError:
+        kind = "CREATE"
+    arguments = {"StackName": name, "ChangeSetName": "cdk"}
+    cloudformation.create_change_set(**arguments, ChangeSetType=kind, TemplateBody=json.dumps(template))
+    if cloudformation.describe_change_set(**arguments)["Status"] == "FAILED":
+        return Done("no changes", [], [])
+    before, after = (partial(step, when) for when in ("before", "after"))
+    operations.BEFORE.append(before)
+    operations.AFTER.append(after)
+    try:
+        cloudformation.execute_change_set(**arguments)
+    finally:
+        operations.BEFORE.remove(before)
+        operations.AFTER.remove(after)
+    [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    events = cloudformation.describe_stack_events(StackName=stack["StackId"])["StackEvents"]
+    reasons = [each["ResourceStatusReason"] for each in events if each["ResourceStatus"].endswith("_FAILED")]
+    return Done(stack["StackStatus"], steps, reasons)
+
+
+def provider(account: str) -> str:
+    """The name of a new endpoint service, before which a load balancer stands."""
+    ec2, elb = client("ec2", account, REGION), client("elbv2", account, REGION)
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    nets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZoneId=zone)["Subnet"]["SubnetId"]
+        for n, zone in enumerate(ZONES)
+    ]
+    name = f"provider-{len(elb.describe_load_balancers()['LoadBalancers'])}"
+    balancer = elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=nets)["LoadBalancers"][0]
+    made = ec2.create_vpc_endpoint_service_configuration(
+        NetworkLoadBalancerArns=[balancer["LoadBalancerArn"]], AcceptanceRequired=False
+    )["ServiceConfiguration"]
+    admitted = [f"arn:aws:iam::{GATEWAY}:root"]
+    ec2.modify_vpc_endpoint_service_permissions(ServiceId=made["ServiceId"], AddAllowedPrincipals=admitted)
+    return str(made["ServiceName"])
+
+
+class Gateway:
+    """What clients meet, by the gateway's own APIs. Answers stay known until a step changes something of their service."""
+
+    CHANGES: ClassVar = {
+        "EC2": ("ec2", "elbv2"),
+        "ElasticLoadBalancingV2": ("elbv2",),
+        "ApiGatewayV2": ("apigatewayv2",),
+    }
+
+    def __init__(self) -> None:
+        self.known: dict[str, dict[str, Any]] = {"apigatewayv2": {}, "ec2": {}, "elbv2": {}}
+
+    def forget(self, type: str = "") -> None:
+        """What a step of this type may have changed, or everything."""
+        for service in self.CHANGES.get(type.split("::")[1], ()) if type else self.known:
+            self.known[service].clear()
+
+    def ask(self, call: str, **arguments: str | list[str]) -> Any:
+        """The list in the answer, or the answer."""
+        service, _, name = call.partition(".")
+        known, key = self.known[service], f"{name} {arguments}"
+        if key not in known:
+            answer = getattr(client(service, GATEWAY, REGION), name)(**arguments)
+            lists = [value for value in answer.values() if isinstance(value, list)]
+            known[key] = lists[0] if len(lists) == 1 else answer
+        return known[key]
+
+    def lets_through(self, source: list[str], target: list[str], port: int) -> bool:
+        """A rule of a source group allows the way out, and a rule of a target group the way in."""
+        groups = {each["GroupId"]: each for each in self.ask("ec2.describe_security_groups")}
+        return all(
+            any(
+                rule.get("FromPort", -1) <= port <= rule.get("ToPort", -1)
+                and {pair["GroupId"] for pair in rule["UserIdGroupPairs"]} & {*peers}
+                for name in names
+                for rule in groups[name][kind]
+            )
+            for names, kind, peers in ((source, "IpPermissionsEgress", target), (target, "IpPermissions", source))
+        )
+
+    def services(self, listener_arn: str, link: list[str]) -> set[str]:
+        """The endpoint services that answer behind the listener."""
+        [balancer] = self.ask("elbv2.describe_load_balancers")
+        own, listeners = (
+            balancer["SecurityGroups"],
+            self.ask("elbv2.describe_listeners", LoadBalancerArn=balancer["LoadBalancerArn"]),
+        )
+        [listener] = [each for each in listeners if each["ListenerArn"] == listener_arn]
+        if not self.lets_through(link, own, listener["Port"]):
+            return set()
+        placed = self.ask("ec2.describe_network_interfaces")
+        address = {each["NetworkInterfaceId"]: each["PrivateIpAddress"] for each in placed}
+        ends = [end for end in self.ask("ec2.describe_vpc_endpoints") if end["State"] == "available"]
+        behind = {address[eni]: end for end in ends for eni in end.get("NetworkInterfaceIds", ())}
+        group = listener["DefaultActions"][0]["TargetGroupArn"]
+        return {
+            behind[each["Target"]["Id"]]["ServiceName"]
+            for each in self.ask("elbv2.describe_target_health", TargetGroupArn=group)
+            if each["TargetHealth"]["State"] == "healthy"
+            and self.lets_through(
+                own, [one["GroupId"] for one in behind[each["Target"]["Id"]]["Groups"]], each["Target"]["Port"]
+            )
+        }
+
+    def routes(self) -> Routes:
+        [http] = self.ask("apigatewayv2.get_apis")
+        api = {"ApiId": http["ApiId"]}
+        integrations = {each["IntegrationId"]: each for each in self.ask("apigatewayv2.get_integrations", **api)}
+        links = {each["VpcLinkId"]: each["SecurityGroupIds"] for each in self.ask("apigatewayv2.get_vpc_links")}
+        stage = self.ask("apigatewayv2.get_stage", **api, StageName="$default")
+        found: Routes = {}
+        for route in self.ask("apigatewayv2.get_routes", **api):
+            integration = integrations[route["Target"].removeprefix("integrations/")]
+            kind, jwt = route["AuthorizationType"], None
+            if kind == "JWT":
+                jwt = self.ask("apigatewayv2.get_authorizer", **api, AuthorizerId=route["AuthorizerId"])[
+                    "JwtConfiguration"
+                ]
+            # Else a client could call itself anybody.
+            assert {"NONE": "remove", "JWT": "overwrite"}[kind] + ":header.x-auth-subject" in integration[
+                "RequestParameters"
+            ]
+            settings = stage["RouteSettings"].get(route["RouteKey"], stage["DefaultRouteSettings"])
+            found[route["RouteKey"]] = {
+                "services": self.services(integration["IntegrationUri"], links[integration["ConnectionId"]]),
+                "authorization": (kind, jwt, sorted(route.get("AuthorizationScopes") or [])),
+                "throttle": (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]),
+                "timeout": integration["TimeoutInMillis"],
+                "cors": http.get("CorsConfiguration", {}).get("AllowOrigins", []),
+            }
+        return found
+
+
+def expected(registry: Registry, names: Mapping[str, str]) -> Routes:
+    """What they should meet, by the registry and the names of the endpoint services."""
+    api = registry["api"]
+    jwt = api.get("jwt") and {"Issuer": api["jwt"]["issuer"], "Audience": api["jwt"]["audience"]}
+    found: Routes = {}
+    for service in registry["services"].values():
+        for route in service["routes"]:
+            is_open = route.get("auth", "none") == "none"
+            throttle = route.get("throttle", api["throttle"])
+            found[route["key"]] = {
+                "services": {names[service["endpoint_service"]]},
+                "authorization": ("NONE", None, []) if is_open else ("JWT", jwt, sorted(route.get("scopes", []))),
+                "throttle": (throttle["rate"], throttle["burst"]),
+                "timeout": service["timeout_seconds"] * 1000,
+                "cors": api.get("cors_origins", []),
+            }
+    return found
+
+
+def remove_stale_route_settings() -> None:
+    """What `preflight.py deployed` and `preflight.py failed` of the gateway do."""
+    api = client("apigatewayv2", GATEWAY, REGION)
+    for http in api.get_apis()["Items"]:
+        for stage in api.get_stages(ApiId=http["ApiId"])["Items"]:
+            known = {each["RouteKey"] for each in api.get_routes(ApiId=http["ApiId"])["Items"]}
+            for key in stage["RouteSettings"].keys() - known:
+                api.delete_route_settings(ApiId=http["ApiId"], StageName=stage["StageName"], RouteKey=key)
+
+
+class Broken(AssertionError):
+    """A route that exists before and after a deploy, and was out of order in between."""
+
+
+def keeps(gateway: Gateway, old: Routes, new: Routes) -> Callable[[str, str], None]:
+    """The invariant: after every step, a route of before and after leads to a healthy target of its service, under its authorization."""
+    gateway.forget()
+
+    def look(step: str, type: str) -> None:
+        gateway.forget(type)
+        now = gateway.routes()
+        for key in old.keys() & new.keys():
+            way = now.get(key, {"services": set(), "authorization": None})
+            if not way["services"] or not way["services"] <= old[key]["services"] | new[key]["services"]:
+                raise Broken(f"{key} leads to {way['services'] or 'nobody'} after {step}")
+            if way["authorization"] not in (old[key]["authorization"], new[key]["authorization"]):
+                raise Broken(f"{key} has the authorization {way['authorization']} after {step}")
+
+    return look
