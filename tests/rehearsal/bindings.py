@@ -39,6 +39,10 @@ def client(service: str, account: str, region: str) -> Any:
         )  # fmt: skip
 
 
+def input_shape(api: Any, call: str) -> Any:
+    return api.meta.service_model.operation_model(api.meta.method_to_api_mapping[call]).input_shape
+
+
 @dataclass
 class Resource:
     """A resource in moto's CloudFormation: Ref gives the id, Fn::GetAtt gives `values`."""
@@ -99,11 +103,10 @@ class Binding:
     def undo(self, api: Any, call: str, ref: str, arguments: Properties) -> None:
         same = call.replace("create_", "delete_")
         call = next(name for name in (self.delete, same, f"{same}s") if hasattr(api, name))
-        needs = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[call]).input_shape
-        given = {
-            name: arguments.get(name) or ([ref] if needs.members[name].type_name == "list" else ref)
-            for name in needs.required_members
-        }
+        shape = input_shape(api, call)
+        given = {name: value for name, value in arguments.items() if name in shape.members}
+        for name in shape.required_members:
+            given.setdefault(name, [ref] if shape.members[name].type_name == "list" else ref)
         if failures := getattr(api, call)(**given).get("Unsuccessful"):
             raise ValidationError(message=failures[0]["Error"]["Message"])
 
@@ -114,7 +117,7 @@ class Binding:
         service, _, call = line["call"].partition(".")
         api = client(service, account, region)
         arguments = self.arguments(new)
-        shape = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[call]).input_shape
+        shape = input_shape(api, call)
         # Some services begin the names of their arguments with a small letter.
         names = {name[0].upper() + name[1:]: name for name in shape.members}
         wanted = [name for name in arguments if name in names and old.get(name) != new.get(name)]
@@ -201,10 +204,10 @@ def endpoint(properties: Properties) -> Properties:
     return properties | ({"PolicyDocument": json.dumps(policy)} if policy else {})
 
 
-def egress(properties: Properties) -> Properties:
+def rule(properties: Properties) -> Properties:
     permission = {key: properties[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in properties}
-    group, addresses = properties.get("DestinationSecurityGroupId"), properties.get("CidrIp")
-    peer = {"UserIdGroupPairs": [{"GroupId": group}]} if group else {"IpRanges": [{"CidrIp": addresses}]}
+    group = properties.get("DestinationSecurityGroupId") or properties.get("SourceSecurityGroupId")
+    peer = {"UserIdGroupPairs": [{"GroupId": group}]} if group else {"IpRanges": [{"CidrIp": properties["CidrIp"]}]}
     return {"GroupId": properties["GroupId"], "IpPermissions": [permission | peer]}
 
 
@@ -238,7 +241,8 @@ def lowered(value: Any) -> Any:
 
 ARGUMENTS: dict[str, Callable[[Properties], Properties]] = {
     "AWS::EC2::VPCEndpoint": endpoint,
-    "AWS::EC2::SecurityGroupEgress": egress,
+    "AWS::EC2::SecurityGroupEgress": rule,
+    "AWS::EC2::SecurityGroupIngress": rule,
     "AWS::EC2::VPCEndpointServicePermissions": permissions,
     "AWS::ApiGatewayV2::Integration": integration,
     "AWS::ApplicationAutoScaling::ScalingPolicy": scaling_policy,
@@ -269,6 +273,18 @@ def update(type: str, made: Any, old: Properties, new: Properties, account: str,
         name = made.physical_resource_id
         made = binding.update_from_cloudformation_json(made, name, definition, account, region)
     return made
+
+
+def delete(type: str, made: Any, definition: Properties, account: str, region: str) -> None:
+    """A type that moto makes and cannot delete fails, unless it is known to stay."""
+    if type == "AWS::ECS::TaskDefinition":
+        client("ecs", account, region).deregister_task_definition(taskDefinition=made.physical_resource_id)
+    elif hasattr(made, "delete"):
+        made.delete(account, region)
+    elif not hasattr(resource_class(type).delete_from_cloudformation_json, "__isabstractmethod__"):
+        parsing.parse_and_delete_resource(made.physical_resource_id, definition, account, region)
+    elif type not in ("AWS::ECS::Cluster", "AWS::ECS::Service"):
+        raise ValidationError(message=f"the rehearsal cannot delete a {type}")
 
 
 def resource_class(resource_type: str) -> Any:

@@ -214,7 +214,7 @@ class Gateway:
         if key not in known:
             answer = getattr(client(service, GATEWAY, REGION), name)(**arguments)
             lists = [value for value in answer.values() if isinstance(value, list)]
-            known[key] = lists[0] if len(lists) == 1 else answer
+            known[key] = answer if name in ("get_stage", "get_authorizer") else lists[0]
         return known[key]
 
     def lets_through(self, source: list[str], target: list[str], port: int) -> bool:
@@ -302,32 +302,30 @@ def expected(registry: Registry, names: Mapping[str, str]) -> Routes:
     return found
 
 
-def remove_stale_route_settings() -> None:
+def remove_route_settings() -> None:
     """What `preflight.py deployed` and `preflight.py failed` of the gateway do."""
-    api = client("apigatewayv2", GATEWAY, REGION)
+    api, cloudformation = client("apigatewayv2", GATEWAY, REGION), client("cloudformation", GATEWAY, REGION)
+    resources = cloudformation.get_template(StackName=FOLDER[GATEWAY])["TemplateBody"]["Resources"].values()
+    [kept] = [each["Properties"].get("RouteSettings", {}) for each in resources if each["Type"].endswith("::Stage")]
     for http in api.get_apis()["Items"]:
         for stage in api.get_stages(ApiId=http["ApiId"])["Items"]:
-            known = {each["RouteKey"] for each in api.get_routes(ApiId=http["ApiId"])["Items"]}
-            for key in stage["RouteSettings"].keys() - known:
+            for key in stage["RouteSettings"].keys() - kept.keys():
                 api.delete_route_settings(ApiId=http["ApiId"], StageName=stage["StageName"], RouteKey=key)
 
 
-class Broken(AssertionError):
-    """A route that exists before and after a deploy, and was out of order in between."""
+class Invariant:
+    """After every step, a route of before and after leads to a healthy target of its service, under its authorization."""
 
+    def __init__(self, gateway: Gateway, old: Routes, new: Routes) -> None:
+        self.gateway, self.old, self.new, self.broken = gateway, old, new, list[str]()
+        gateway.forget()
 
-def keeps(gateway: Gateway, old: Routes, new: Routes) -> Callable[[str, str], None]:
-    """The invariant: after every step, a route of before and after leads to a healthy target of its service, under its authorization."""
-    gateway.forget()
-
-    def look(step: str, type: str) -> None:
-        gateway.forget(type)
-        now = gateway.routes()
-        for key in old.keys() & new.keys():
-            way = now.get(key, {"services": set(), "authorization": None})
-            if not way["services"] or not way["services"] <= old[key]["services"] | new[key]["services"]:
-                raise Broken(f"{key} leads to {way['services'] or 'nobody'} after {step}")
-            if way["authorization"] not in (old[key]["authorization"], new[key]["authorization"]):
-                raise Broken(f"{key} has the authorization {way['authorization']} after {step}")
-
-    return look
+    def __call__(self, step: str, type: str) -> None:
+        self.gateway.forget(type)
+        now = self.gateway.routes()
+        for key in self.old.keys() & self.new.keys():
+            old, new, way = self.old[key], self.new[key], now.get(key, {"services": set(), "authorization": None})
+            if not way["services"] or not way["services"] <= old["services"] | new["services"]:
+                self.broken.append(f"{key} leads to {way['services'] or 'nobody'} after {step}")
+            if way["authorization"] not in (old["authorization"], new["authorization"]):
+                self.broken.append(f"{key} has the authorization {way['authorization']} after {step}")

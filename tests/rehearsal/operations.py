@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from graphlib import TopologicalSorter
 from random import Random
 from typing import Any
@@ -253,8 +254,9 @@ class Operation:
                 event(self.stack, "DELETE_SKIPPED", None, name, type)
                 continue
 
-            def act(each: Made = each) -> None:
-                self.map._delete_resource(each.resource, each.definition)
+            act = partial(
+                bindings.delete, type, each.resource, each.definition, self.stack.account_id, self.stack.region_name
+            )
 
             for attempt in range(attempts):
                 with suppress(Failed):
