@@ -113,7 +113,7 @@ class Api(Construct):
             target=f"integrations/{integration.ref}",
             authorization_type="JWT" if authorizer else "NONE",
             authorizer_id=authorizer and authorizer.ref,
-            authorization_scopes=route.scopes or None,
+            authorization_scopes=route.scopes if authorizer else None,
         )
         if not authorizer:
             acknowledge(resource, "AwsSolutions-APIG4", "open, because the registry says so; throttled")

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, NamedTuple
@@ -168,7 +169,8 @@ def deploy(
         operations.AFTER.remove(after)
     [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
     events = cloudformation.describe_stack_events(StackName=stack["StackId"])["StackEvents"]
-    reasons = [each["ResourceStatusReason"] for each in events if each["ResourceStatus"].endswith("_FAILED")]
+    latest = takewhile(lambda each: each.get("ResourceStatusReason") != "User Initiated", events)
+    reasons = [each["ResourceStatusReason"] for each in latest if each["ResourceStatus"].endswith("_FAILED")]
     return Done(stack["StackStatus"], steps, reasons)
 
 
