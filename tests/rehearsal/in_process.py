@@ -8,13 +8,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.cloudformation.models import cloudformation_backends
 
 from tools.synth import ROOT, Document, settings
 
@@ -167,11 +167,10 @@ def deploy(
     finally:
         operations.BEFORE.remove(before)
         operations.AFTER.remove(after)
-    [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    events = cloudformation.describe_stack_events(StackName=stack["StackId"])["StackEvents"]
-    latest = takewhile(lambda each: each.get("ResourceStatusReason") != "User Initiated", events)
-    reasons = [each["ResourceStatusReason"] for each in latest if each["ResourceStatus"].endswith("_FAILED")]
-    return Done(stack["StackStatus"], steps, reasons)
+    stack = cloudformation_backends[account][REGION].get_stack(name)
+    reasons = [str(each.resource_status_reason) for each in stack.events if each.resource_status.endswith("_FAILED")]
+    stack.events.clear()  # the next deploy looks for its own
+    return Done(stack.status, steps, reasons)
 
 
 def provider(account: str) -> str:
@@ -192,27 +191,39 @@ def provider(account: str) -> str:
     return str(made["ServiceName"])
 
 
-class Gateway:
-    """What clients meet, by the gateway's own APIs. Answers stay known until a step changes something of their service."""
+# The calls whose answers a step changes, by the end of its type. No other type of the template is on a way of a request.
+CHANGES = {
+    "SecurityGroup": ["describe_security_groups"],
+    "SecurityGroupEgress": ["describe_security_groups"],
+    "SecurityGroupIngress": ["describe_security_groups"],
+    "VPCEndpoint": ["describe_vpc_endpoints", "describe_network_interfaces", "describe_target_health"],
+    "LoadBalancer": ["describe_load_balancers"],
+    "Listener": ["describe_listeners", "describe_target_health"],
+    "TargetGroup": ["describe_target_health"],
+    "Api": ["get_apis"],
+    "Authorizer": ["get_authorizer"],
+    "Integration": ["get_integrations"],
+    "Route": ["get_routes"],
+    "Stage": ["get_stage"],
+    "VpcLink": ["get_vpc_links"],
+}
 
-    CHANGES: ClassVar = {
-        "EC2": ("ec2", "elbv2"),
-        "ElasticLoadBalancingV2": ("elbv2",),
-        "ApiGatewayV2": ("apigatewayv2",),
-    }
+
+class Gateway:
+    """What clients meet, by the gateway's own APIs. Answers stay known until a step changes them."""
 
     def __init__(self) -> None:
-        self.known: dict[str, dict[str, Any]] = {"apigatewayv2": {}, "ec2": {}, "elbv2": {}}
+        self.known: dict[str, dict[str, Any]] = {}
 
     def forget(self, type: str = "") -> None:
-        """What a step of this type may have changed, or everything."""
-        for service in self.CHANGES.get(type.split("::")[1], ()) if type else self.known:
-            self.known[service].clear()
+        """What a step of this type changes, or everything."""
+        for call in CHANGES.get(type.rpartition("::")[2], []) if type else [*self.known]:
+            self.known.pop(call, None)
 
     def ask(self, call: str, **arguments: str | list[str]) -> Any:
         """The list in the answer, or the answer."""
         service, _, name = call.partition(".")
-        known, key = self.known[service], f"{name} {arguments}"
+        known, key = self.known.setdefault(name, {}), str(arguments)
         if key not in known:
             answer = getattr(client(service, GATEWAY, REGION), name)(**arguments)
             lists = [value for value in answer.values() if isinstance(value, list)]

@@ -146,13 +146,12 @@ def test_a_failure_at_any_step_is_rolled_back_and_the_next_deploy_goes_through(t
     steps = len(team.deploy(MANY).steps)
     team.deploy(OPEN)
     for number in range(steps):
-        for when in ("before", "after"):
-            done = team.deploy(MANY, fail=(number, when))
-            if done.steps[number].startswith("DELETE"):  # it is tried again
-                assert done.status == "UPDATE_COMPLETE"
-            else:
-                assert (done.status, len(done.reasons)) == ("UPDATE_ROLLBACK_COMPLETE", 1)
-                assert done.reasons[0] == f"injected {when} {done.steps[number]}"
-                assert team.deploy(OPEN).status == "no changes"
-                assert team.deploy(MANY).status == "UPDATE_COMPLETE"
-            assert team.deploy(OPEN).status == "UPDATE_COMPLETE"
+        when = ("before", "after")[number % 2]  # AWS has not done it, or has and CloudFormation does not know
+        done = team.deploy(MANY, fail=(number, when))
+        if done.steps[number].startswith("DELETE"):  # it is tried again
+            assert done.status == "UPDATE_COMPLETE"
+        else:
+            reasons = [f"injected {when} {done.steps[number]}"]
+            assert (done.status, done.reasons) == ("UPDATE_ROLLBACK_COMPLETE", reasons)
+            assert team.deploy(MANY).status == "UPDATE_COMPLETE"
+        assert team.deploy(OPEN).status == "UPDATE_COMPLETE"
