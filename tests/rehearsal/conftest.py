@@ -9,6 +9,7 @@ import pytest
 
 from tests.processes import running
 
+from . import in_process
 from .environment import EC2, ECS, FOLDER, GATEWAY, Checkout, Environment
 
 
@@ -35,6 +36,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
             for done in pool.map(bootstrap, FOLDER):
                 assert done.returncode == 0, done.stderr
         yield environment
+
+
+@pytest.fixture(scope="session")
+def synth() -> Iterator[dict[str, in_process.Synth]]:
+    """What synthesizes templates, by folder."""
+    with in_process.synths() as found:
+        yield found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
+from moto.moto_api._internal import mock_random
 
 from tools.synth import ROOT, Document, settings
 
@@ -23,7 +25,7 @@ from .bindings import client
 from .environment import FOLDER, GATEWAY, REGION
 
 ZONES = ("usw2-az1", "usw2-az2")
-# Importing the CDK costs most of a synth: one process makes all templates of a folder.
+# Importing the CDK costs most of a synth: one process makes all templates of a folder, and compares the gateway's.
 SYNTH = """
 import json, os, sys
 from pathlib import Path
@@ -31,12 +33,23 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, "")
 import app
 for line in sys.stdin:
-    with TemporaryDirectory() as into:
-        app.build({**os.environ, **json.loads(line)}, into).synth()
-        print(json.dumps(json.loads(Path(into, sys.argv[1]).read_text())), flush=True)
+    asked = json.loads(line)
+    if isinstance(asked, list):
+        from infra.changes import compare_routes
+        answer = [each._asdict() for each in compare_routes(*asked)]
+    else:
+        with TemporaryDirectory() as into:
+            app.build({**os.environ, **asked}, into).synth()
+            answer = json.loads(Path(into, sys.argv[1]).read_text())
+    print(json.dumps(answer), flush=True)
 """
 Registry = dict[str, Any]
 Routes = dict[str, dict[str, Any]]  # by route key
+
+
+OPEN, SECURED = (
+    tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
+)
 
 
 class Done(NamedTuple):
@@ -78,14 +91,17 @@ class Synth:
     def __call__(self, registry: Registry | None = None, **changed: str) -> Document:
         key = json.dumps([registry, changed], sort_keys=True)
         if key not in self.made:
-            assert self.process.stdin and self.process.stdout
             if registry:
                 self.file.write_text("".join(f"{name} = {toml(value)}\n" for name, value in registry.items()))
                 changed["SERVICES"] = str(self.file)
-            self.process.stdin.write(json.dumps(changed) + "\n")
-            self.process.stdin.flush()
-            self.made[key] = json.loads(self.process.stdout.readline())
+            self.made[key] = self.ask(changed)
         return self.made[key]
+
+    def ask(self, question: Any) -> Any:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
 
 
 @contextmanager
@@ -104,6 +120,7 @@ def accounts() -> Iterator[None]:
     """Three bootstrapped accounts, as far as the templates ask for it."""
     server.install()
     with mock_aws():
+        mock_random.seed(12)  # ids are the same in every run
         for account in FOLDER:
             version = {"Name": "/cdk-bootstrap/hnb659fds/version", "Value": "30", "Type": "String"}
             client("ssm", account, REGION).put_parameter(**version)
@@ -342,3 +359,36 @@ class Invariant:
                 self.broken.append(f"{key} leads to {way['services'] or 'nobody'} after {step}")
             if way["authorization"] not in (old["authorization"], new["authorization"]):
                 self.broken.append(f"{key} has the authorization {way['authorization']} after {step}")
+
+
+class Team:
+    """Deploys registries, and looks at the routes after every step."""
+
+    def __init__(self, synth: Synth, names: dict[str, str]) -> None:
+        self.synth, self.names, self.gateway = synth, names, Gateway()
+        self.now, self.has_stack = OPEN, False
+
+    def begin(self, registry: Registry) -> None:
+        """Whatever was deployed before: nobody looks."""
+        deploy(GATEWAY, self.synth(registry, **self.names))
+        remove_route_settings()
+        self.now, self.has_stack = registry, True
+
+    def changes(self, registry: Registry) -> list[Document]:
+        """What `make diff` tells of a deploy of this registry."""
+        templates = (self.synth(each, **self.names) for each in (self.now, registry))
+        return [*self.synth.ask([*templates])]
+
+    def deploy(self, registry: Registry, fail: tuple[int, str] | None = None) -> Done:
+        now = expected(self.now, self.names) if self.has_stack else {}
+        look = Invariant(self.gateway, now, expected(registry, self.names))
+        done = deploy(GATEWAY, self.synth(registry, **self.names), fail=fail, look=look if now else ignore)
+        assert look.broken == []
+        self.has_stack = done.status != "ROLLBACK_COMPLETE"
+        if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            self.now = registry
+        if self.has_stack:
+            remove_route_settings()
+            self.gateway.forget()
+            assert self.gateway.routes() == expected(self.now, self.names)
+        return done

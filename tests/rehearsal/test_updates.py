@@ -1,34 +1,15 @@
 """Updates of the three stacks, each there and back again, read back through the accounts' APIs, and failures at every step."""
 
 import copy
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
-
-from .environment import EC2, ECS, GATEWAY
-from .in_process import (
-    Done,
-    Gateway,
-    Invariant,
-    Registry,
-    Synth,
-    accounts,
-    deploy,
-    expected,
-    ignore,
-    provider,
-    remove_route_settings,
-    synths,
-)
+from .environment import EC2, ECS
+from .in_process import OPEN, SECURED, Registry, Synth, Team, accounts, provider
 
 pytestmark = pytest.mark.slow
-OPEN, SECURED = (
-    tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
-)
 CATS = {
     "endpoint_service": "CATS",
     "endpoint_port": 8080,
@@ -76,12 +57,6 @@ def edited(registry: Registry, changes: dict[str, Any]) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def synth() -> Iterator[dict[str, Synth]]:
-    with synths() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def names(synth: dict[str, Synth]) -> Iterator[dict[str, str]]:
     """The accounts, with an endpoint service for each variable."""
     with accounts():
@@ -89,28 +64,6 @@ def names(synth: dict[str, Synth]) -> Iterator[dict[str, str]]:
             "DOGNAME_SERVICE_NAME": provider(ECS), "TODO_SERVICE_NAME": provider(EC2), "CATS": provider(EC2),
             "OTHER": provider(EC2),
         }  # fmt: skip
-
-
-class Team:
-    """Deploys registries, and looks at the routes after every step."""
-
-    def __init__(self, synth: Synth, names: dict[str, str]) -> None:
-        self.synth, self.names, self.gateway = synth, names, Gateway()
-        self.now, self.has_stack = OPEN, False
-
-    def deploy(self, registry: Registry, fail: tuple[int, str] | None = None) -> Done:
-        now = expected(self.now, self.names) if self.has_stack else {}
-        look = Invariant(self.gateway, now, expected(registry, self.names))
-        done = deploy(GATEWAY, self.synth(registry, **self.names), fail=fail, look=look if now else ignore)
-        assert look.broken == []
-        self.has_stack = done.status != "ROLLBACK_COMPLETE"
-        if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            self.now = registry
-        if self.has_stack:
-            remove_route_settings()
-            self.gateway.forget()
-            assert self.gateway.routes() == expected(self.now, self.names)
-        return done
 
 
 @pytest.fixture(scope="module")
