@@ -385,7 +385,7 @@ class Team:
         done = deploy(GATEWAY, self.synth(registry, **self.names), fail=fail, look=look if now else ignore)
         assert look.broken == []
         self.has_stack = done.status != "ROLLBACK_COMPLETE"
-        if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "no changes"):
             self.now = registry
         if self.has_stack:
             remove_route_settings()

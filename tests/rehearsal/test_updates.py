@@ -1,13 +1,21 @@
 """Updates of the three stacks, each there and back again, read back through the accounts' APIs, and failures at every step."""
 
 import copy
-from collections.abc import Iterator
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.ssm import ssm_backends
 
-from .environment import EC2, ECS
-from .in_process import OPEN, SECURED, Registry, Synth, Team, accounts, provider
+from .bindings import client
+from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
+from .in_process import OPEN, SECURED, Registry, Synth, Team, accounts, deploy, provider
 
 pytestmark = pytest.mark.slow
 CATS = {
@@ -108,3 +116,163 @@ def test_a_failure_at_any_step_is_rolled_back_and_the_next_deploy_goes_through(t
             assert (done.status, done.reasons) == ("UPDATE_ROLLBACK_COMPLETE", reasons)
             assert team.deploy(MANY).status == "UPDATE_COMPLETE"
         assert team.deploy(OPEN).status == "UPDATE_COMPLETE"
+
+
+def test_a_first_create_that_fails_leaves_nothing_and_the_next_one_goes_through(synth: dict[str, Synth]) -> None:
+    with accounts():
+        team = Team(synth["global-apigw"], {"DOGNAME_SERVICE_NAME": provider(ECS), "TODO_SERVICE_NAME": provider(EC2)})
+        for number in range(5, 56, 17):
+            assert team.deploy(OPEN, (number, "after")).status == "ROLLBACK_COMPLETE"
+            vpcs = client("ec2", GATEWAY, REGION).describe_vpcs()["Vpcs"]
+            assert [vpc for vpc in vpcs if not vpc["IsDefault"]] == []
+        assert (
+            team.deploy(OPEN).status == "CREATE_COMPLETE"
+        )  # after the CDK CLI's deletion of what is left of the stack
+
+
+def image() -> Any:
+    ecs = client("ecs", ECS, REGION)
+    [cluster] = ecs.list_clusters()["clusterArns"]
+    [service] = ecs.describe_services(cluster=cluster, services=ecs.list_services(cluster=cluster)["serviceArns"])[
+        "services"
+    ]
+    definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    assert ecs.list_task_definitions()["taskDefinitionArns"] == [service["taskDefinition"]]
+    return definition["containerDefinitions"][0]["image"].rpartition(":")[2]
+
+
+def launched() -> Any:
+    """What the group launches: the data of the version of its launch template."""
+    [group] = client("autoscaling", EC2, REGION).describe_auto_scaling_groups()["AutoScalingGroups"]
+    wanted = {
+        "LaunchTemplateId": group["LaunchTemplate"]["LaunchTemplateId"],
+        "Versions": [group["LaunchTemplate"]["Version"]],
+    }
+    [version] = client("ec2", EC2, REGION).describe_launch_template_versions(**wanted)["LaunchTemplateVersions"]
+    return version["LaunchTemplateData"]
+
+
+def user_data(name: str) -> Any:
+    text = b64decode(launched()["UserData"]).decode()
+    return dict(re.findall(r"(\w+)='(.*?)'", text)).get(name)
+
+
+def endpoints() -> Any:
+    found = client("ec2", EC2, REGION).describe_vpc_endpoints()["VpcEndpoints"]
+    return sorted(end["ServiceName"].split(".")[-1] for end in found if end["State"] == "available")
+
+
+def topics() -> Any:
+    alarms = client("cloudwatch", ECS, REGION).describe_alarms()["MetricAlarms"]
+    actions = {action for alarm in alarms for action in (*alarm["AlarmActions"], *alarm["OKActions"])}
+    return {action.rpartition(":")[2] for action in actions if ":sns:" in action}
+
+
+# Account, a setting and what it becomes, what is read before and after.
+PROVIDERS: dict[str, tuple[str, dict[str, str], Callable[[], Any], Any, Any]] = {
+    "a new image": (ECS, {"IMAGE_TAG": "002"}, image, "local", "002"),
+    "alarms": (ECS, {"ALARM_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ECS}:alarms"}, topics, set(), {"alarms"}),
+    "logs of instances": (EC2, {"INSTANCE_LOGS": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "logs", "s3"]),
+    "a shell": (EC2, {"SSM": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "s3", "ssm", "ssmmessages"]),
+    "another table": (EC2, {"TABLE_NAME": "restored"}, partial(user_data, "TABLE_NAME"), ..., "restored"),
+    "a new bundle": (EC2, {"BUNDLE": "{bundle}"}, partial(user_data, "BUNDLE_URI"), ..., ...),
+}
+
+
+@pytest.fixture(scope="module")
+def settled(synth: dict[str, Synth], names: dict[str, str]) -> None:
+    """Both providers, deployed."""
+    for account in (ECS, EC2):
+        done = deploy(account, synth[FOLDER[account]]())
+        assert done.status == "CREATE_COMPLETE", done.reasons
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_changes_and_goes_back(synth: dict[str, Synth], settled: None, tmp_path: Path, name: str) -> None:
+    account, changed, read, before, after = PROVIDERS[name]
+    bundle = tmp_path / "bundle.tar.gz"
+    bundle.write_text("another")
+    changed = {key: value.format(bundle=bundle) for key, value in changed.items()}
+    tables = client("dynamodb", EC2, REGION).list_tables()["TableNames"]
+    was = read()
+    assert before in (..., was)
+    for settings, expected in ((changed, after), ({}, was)):
+        done = deploy(account, synth[FOLDER[account]](None, **settings))
+        assert done.status == "UPDATE_COMPLETE", done.reasons
+        assert (read() == expected) if expected is not ... else (read() != was)
+    assert client("dynamodb", EC2, REGION).list_tables()["TableNames"] == tables
+
+
+def test_a_deploy_takes_the_newest_base_image(synth: dict[str, Synth], settled: None) -> None:
+    template = synth[FOLDER[EC2]]()
+    [parameter] = [each["Default"] for name, each in template["Parameters"].items() if "latest" in name]
+    assert deploy(EC2, template).status == "no changes"
+    ssm_backends[EC2][REGION]._parameters[parameter][-1].value = "ami-12345678"  # Amazon's own: nobody else may put it
+    done = deploy(EC2, template)
+    assert (done.status, launched()["ImageId"]) == ("UPDATE_COMPLETE", "ami-12345678"), done.reasons
+
+
+def test_a_stack_policy_and_termination_protection_hold(synth: dict[str, Synth], settled: None) -> None:
+    cloudformation, name = client("cloudformation", EC2, REGION), FOLDER[EC2]
+    template = json.loads(json.dumps(synth[name]()))
+    [table] = [id for id, each in template["Resources"].items() if each["Type"] == "AWS::DynamoDB::Table"]
+    allowed = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
+    denied = {
+        **allowed,
+        "Effect": "Deny",
+        "Action": ["Update:Replace", "Update:Delete"],
+        "Resource": f"LogicalResourceId/{table}",
+    }
+    cloudformation.set_stack_policy(StackName=name, StackPolicyBody=json.dumps({"Statement": [allowed, denied]}))
+    template["Resources"][table]["Properties"]["TableName"] = "todo-2"
+    done = deploy(EC2, template)
+    assert done.status == "UPDATE_ROLLBACK_COMPLETE"
+    scope = f"Statement [#2] does not allow [Update:Replace] for resource [LogicalResourceId/{table}];"
+    assert done.reasons == [f"Action denied by stack policy: {scope}"]
+    cloudformation.set_stack_policy(StackName=name, StackPolicyBody=json.dumps({"Statement": [allowed]}))
+    assert deploy(EC2, template).status == "UPDATE_COMPLETE"
+    assert len(client("dynamodb", EC2, REGION).list_tables()["TableNames"]) == 2  # UpdateReplacePolicy: Retain
+    cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=True)
+    with pytest.raises(ClientError, match="cannot be deleted while TerminationProtection is enabled"):
+        cloudformation.delete_stack(StackName=name)
+
+
+def test_fails_when_a_change_is_not_modelled_and_when_only_metadata_changes(
+    synth: dict[str, Synth], settled: None
+) -> None:
+    template = json.loads(json.dumps(synth[FOLDER[ECS]]()))
+    template["Metadata"] = {"DeployedWith": {"IMAGE_TAG": "any"}}
+    assert deploy(ECS, template).status == "no changes"
+    [cluster] = [each for each in template["Resources"].values() if each["Type"] == "AWS::ECS::Cluster"]
+    cluster["Properties"] = {"ServiceConnectDefaults": {"Namespace": "x"}}
+    done = deploy(ECS, template)
+    assert (done.status, done.reasons) == (
+        "UPDATE_ROLLBACK_COMPLETE",
+        ["the rehearsal cannot update ['ServiceConnectDefaults'] of a AWS::ECS::Cluster"],
+    )
+
+
+def test_a_provider_that_comes_back_under_another_name_is_reached_again(team: Team) -> None:
+    team.deploy(OPEN)
+    ec2 = client("ec2", EC2, REGION)
+    old = team.names["TODO_SERVICE_NAME"]
+    [service] = [
+        each
+        for each in ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+        if each["ServiceName"] == old
+    ]
+    [end] = [
+        each["VpcEndpointId"]
+        for each in ec2.describe_vpc_endpoint_connections()["VpcEndpointConnections"]
+        if each["ServiceId"] == service["ServiceId"]
+    ]
+    ec2.reject_vpc_endpoint_connections(ServiceId=service["ServiceId"], VpcEndpointIds=[end])
+    ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service["ServiceId"]])
+    team.gateway.forget()
+    assert team.gateway.routes()["GET /todo"]["services"] == set()
+    new = {**team.names, "TODO_SERVICE_NAME": provider(EC2)}
+    told = team.synth.ask([team.synth(OPEN, **names) for names in (team.names, new)])
+    assert [each["guard"] for each in told if each["subject"] == "todo"] == ["ACCEPT"]  # the outage is there already
+    assert deploy(GATEWAY, team.synth(OPEN, **new)).status == "UPDATE_COMPLETE"
+    team.gateway.forget()
+    assert team.gateway.routes()["GET /todo"]["services"] == {new["TODO_SERVICE_NAME"]}
