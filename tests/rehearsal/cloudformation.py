@@ -43,9 +43,10 @@ def create_change_set(self: models.CloudFormationBackend, **arguments: Any) -> t
             del self.change_sets[arn]
     id, stack_id = create_change_set_in_moto(self, **arguments)
     change_set = self.change_sets[id]
-    before = change_set.stack.__dict__.get("goal")
     goal = operations.Operation(change_set.stack, change_set.template, change_set.parameters)
-    if change_set.change_set_type == "UPDATE" and not goal.differs(before):
+    change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
+    change_set.status_reason = None
+    if not goal.differs(change_set.stack.__dict__.get("goal")):
         change_set.status, change_set.execution_status = "FAILED", "UNAVAILABLE"
         change_set.status_reason = (
             "The submitted information didn't contain changes. Submit different information to create a change set."

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.ssm import ssm_backends
+from moto.ssm.models import ssm_backends
 
 from .bindings import client
 from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
