@@ -223,7 +223,7 @@ class Operation:
     def create(self, name: str, wanted: Document, needs: set[str]) -> None:
         def make() -> Made:
             account, region = self.stack.account_id, self.stack.region_name
-            resource = parsing.parse_and_create_resource(name, self.definitions[name], self.map, account, region)
+            resource = parsing.parse_and_create_resource(name, {**self.definitions[name]}, self.map, account, region)
             if isinstance(resource, TaggedEC2Resource):
                 own = {"stack-name": self.stack.name, "stack-id": self.stack.stack_id, "logical-id": name}
                 tags = self.stack.tags | {f"aws:cloudformation:{key}": value for key, value in own.items()}
