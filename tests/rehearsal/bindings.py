@@ -110,32 +110,6 @@ class Binding:
         if failures := getattr(api, call)(**given).get("Unsuccessful"):
             raise ValidationError(message=failures[0]["Error"]["Message"])
 
-    def update(
-        self, made: Resource, old: Properties, new: Properties, account: str, region: str, line: Properties
-    ) -> Resource:
-        """By the call of the line: the changed properties, and what the call requires."""
-        service, _, call = line["call"].partition(".")
-        api = client(service, account, region)
-        arguments = self.arguments(new)
-        shape = input_shape(api, call)
-        # Some services begin the names of their arguments with a small letter.
-        names = {name[0].upper() + name[1:]: name for name in shape.members}
-        wanted = [name for name in arguments if name in names and old.get(name) != new.get(name)]
-        given = {names[name]: lowered(arguments[name]) if names[name] != name else arguments[name] for name in wanted}
-        needs = {*shape.required_members, *(names[name] for name in line.get("with", []))}
-        for name in needs - given.keys():
-            given[name] = arguments.get(name[0].upper() + name[1:]) or made.physical_resource_id
-        if given.keys() - needs:
-            getattr(api, call)(**given)
-        for name, removal in line.get("removed", {}).items():
-            if name in old and name not in new:
-                getattr(api, removal)(**{key: given[key] for key in needs})
-        if service == "elbv2":
-            set_attributes(api, made.physical_resource_id, new, old.get("Targets", []))
-        if "Tags" in changed(old, new):
-            api.create_tags(Resources=[made.physical_resource_id], Tags=new["Tags"])
-        return made
-
 
 class WaitCondition(Binding):
     """Nothing boots, so nothing signals: the condition is met, unless a test has put a signal where its URL leads."""
@@ -171,11 +145,6 @@ class SdkCall(Binding):
         if len(json.dumps(values, default=str)) > 4096:  # CloudFormation takes no more from a custom resource
             raise ValidationError(message="Response object is too long.")
         return Resource(call["physicalResourceId"]["id"], values)
-
-    def update(
-        self, made: Resource, old: Properties, new: Properties, account: str, region: str, line: Properties
-    ) -> Resource:
-        return self.run(new["Update"], account, region)
 
 
 def flatten(value: Any, path: str = "") -> list[tuple[str, Any]]:
@@ -250,6 +219,7 @@ ARGUMENTS: dict[str, Callable[[Properties], Properties]] = {
 }
 CALLS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 UPDATES: dict[str, Properties] = CALLS.pop("update")
+AGAIN = UPDATES.pop("again")["types"]
 BINDINGS: dict[str, Binding] = {
     "Custom::AWS": SdkCall(""),
     "AWS::CloudFormation::WaitCondition": WaitCondition(""),
@@ -260,18 +230,30 @@ BINDINGS: dict[str, Binding] = {
 def update(type: str, made: Any, old: Properties, new: Properties, account: str, region: str) -> Any:
     """Changes a resource in place. What neither a line of bindings.toml nor moto itself can change, fails."""
     line, binding = UPDATES.get(type, {}), resource_class(type)
-    unknown = changed(old, new) - {*line.get("takes", [])}
-    if unknown and not line.get("again"):
+    differing, definition = changed(old, new), {"Type": type, "Properties": new}
+    if (unknown := differing - {*line.get("takes", [])}) and type not in AGAIN:
         raise ValidationError(message=f"the rehearsal cannot update {sorted(unknown)} of a {type}")
-    definition = {"Type": type, "Properties": new}
-    if line.get("again"):  # the call that made it changes it too
-        made = binding.create_from_cloudformation_json(made.physical_resource_id, definition, account, region)
-    elif "call" in line:
-        binding = binding if isinstance(binding, Binding) else Binding("")
-        made = binding.update(made, old, new, account, region, line)
-    elif "takes" in line:  # moto's own update is right about these
-        name = made.physical_resource_id
-        made = binding.update_from_cloudformation_json(made, name, definition, account, region)
+    if type == "Custom::AWS":
+        return binding.run(new["Update"], account, region)
+    if type in AGAIN:  # the call that made it changes it too
+        return binding.create_from_cloudformation_json(made.physical_resource_id, definition, account, region)
+    if "call" not in line:  # moto's own update is right about these properties
+        return binding.update_from_cloudformation_json(made, made.physical_resource_id, definition, account, region)
+    service, _, call = line["call"].partition(".")
+    api, arguments = client(service, account, region), ARGUMENTS.get(type, dict)(new)
+    shape = input_shape(api, call)
+    # Some services begin the names of their arguments with a small letter.
+    names = {name[0].upper() + name[1:]: name for name in shape.members}
+    given = {names[key]: arguments[key] for key in differing & names.keys() & arguments.keys()}
+    needs = {*shape.required_members, *(names[key] for key in line.get("with", []))}
+    own = {name: arguments.get(name[0].upper() + name[1:]) or made.physical_resource_id for name in needs}
+    if given:
+        getattr(api, call)(**own, **given)
+    for key, removal in line.get("removed", {}).items():
+        if key in old and key not in new:
+            getattr(api, removal)(**own)
+    if service == "elbv2":
+        set_attributes(api, made.physical_resource_id, new, old.get("Targets", []))
     return made
 
 

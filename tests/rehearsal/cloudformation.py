@@ -38,27 +38,42 @@ def create_change_set(self: models.CloudFormationBackend, **arguments: Any) -> t
             message = f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
             raise ValidationError(message=message)
     # A name is unique in its stack; moto finds any stack's. Others have been executed: forget them.
-    for arn, old in list(self.change_sets.items()):
-        if old.change_set_name == arguments["change_set_name"]:
-            del self.change_sets[arn]
+    delete_change_set(self, arguments["change_set_name"])
     id, stack_id = create_change_set_in_moto(self, **arguments)
     change_set = self.change_sets[id]
     goal = operations.Operation(change_set.stack, change_set.template, change_set.parameters)
+    before, change_set.status_reason = change_set.stack.__dict__.get("goal"), None
     change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
-    change_set.status_reason = None
-    if not goal.differs(change_set.stack.__dict__.get("goal")):
+    if before and goal.content() == before.content():
         change_set.status, change_set.execution_status = "FAILED", "UNAVAILABLE"
-        change_set.status_reason = (
+        reason = (
             "The submitted information didn't contain changes. Submit different information to create a change set."
         )
+        change_set.status_reason = reason
     return id, stack_id
+
+
+def delete_change_set(self: models.CloudFormationBackend, change_set_name: str) -> None:
+    """No error when there is none."""
+    for arn, each in list(self.change_sets.items()):
+        if change_set_name in (arn, each.change_set_name):
+            del self.change_sets[arn]
+
+
+def describe_change_set(self: models.CloudFormationBackend, change_set_name: str) -> models.ChangeSet:
+    for arn, each in self.change_sets.items():
+        if change_set_name in (arn, each.change_set_name):
+            return each
+    error = ValidationError(message=f"ChangeSet [{change_set_name}] does not exist")
+    error.code = "ChangeSetNotFound"
+    raise error
 
 
 def execute_change_set(self: models.CloudFormationBackend, change_set_name: str, **_: Any) -> None:
     """moto loses outputs and exports, and answers a failed resource with 500; AWS rolls the stack back."""
     change_set = self.describe_change_set(change_set_name)
-    if change_set is None or change_set.execution_status != "AVAILABLE":
-        raise ValidationError(message=f"ChangeSet [{change_set_name}] does not exist, or cannot be executed")
+    if change_set.execution_status != "AVAILABLE":
+        raise ValidationError(message=f"ChangeSet [{change_set_name}] cannot be executed in its current status")
     change_set.execution_status = "EXECUTE_COMPLETE"
     stack, kind = change_set.stack, change_set.change_set_type
     stack.cross_stack_resources = self.exports
@@ -107,7 +122,14 @@ def install() -> None:
     parsing.resource_class_from_type = resource_class
     parsing.get_name_type_map().update({name: binding.name for name, binding in BINDINGS.items()})
     logging.getLogger("moto").addFilter(RefuseWhatMotoSkips())
-    for function in (create_change_set, execute_change_set, delete_stack, update_stack):
+    for function in (
+        create_change_set,
+        delete_change_set,
+        describe_change_set,
+        execute_change_set,
+        delete_stack,
+        update_stack,
+    ):
         setattr(models.CloudFormationBackend, function.__name__, function)
     models.Stack.parse_template = staticmethod(parse_template)  # type: ignore[method-assign,assignment]
     models.ChangeSet._parse_template = parse_change_set  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """HTTP APIs, where moto goes other ways than API Gateway: what it refuses, how it updates a stage and a route."""
 
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,23 +14,18 @@ create_route_in_moto, update_route_in_moto = Api.create_route, Route.update
 create_stage_in_moto = Api.create_stage
 
 
-class Conflict(APIGatewayV2Error):
-    code = 409
+class Refused(APIGatewayV2Error):
+    def __init__(self, code: int, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.code = code
 
-    def __init__(self, message: str) -> None:
-        super().__init__("ConflictException", message)
 
-
-class NotFound(APIGatewayV2Error):
-    code = 404
-
-    def __init__(self, message: str) -> None:
-        super().__init__("NotFoundException", message)
+conflict, not_found = (partial(Refused, *each) for each in ((409, "ConflictException"), (404, "NotFoundException")))
 
 
 def create_route(self: Api, *args: Any, **arguments: Any) -> Route:
     if arguments["route_key"] in [route.route_key for route in self.routes.values()]:
-        raise Conflict(f"Route with key {arguments['route_key']} already exists for this API")
+        raise conflict(f"Route with key {arguments['route_key']} already exists for this API")
     return create_route_in_moto(self, *args, **arguments)
 
 
@@ -47,7 +43,7 @@ def update_route(self: Route, **arguments: Any) -> None:
 
 def delete_integration(self: Api, integration_id: str) -> None:
     if users := [route.route_id for route in self.routes.values() if route.target == f"integrations/{integration_id}"]:
-        raise Conflict(
+        raise conflict(
             f"Cannot delete Integration '{integration_id}' due to dependencies in the following Routes: {users}"
         )
     del self.integrations[integration_id]
@@ -55,14 +51,14 @@ def delete_integration(self: Api, integration_id: str) -> None:
 
 def delete_authorizer(self: Api, authorizer_id: str) -> None:
     if users := [route.route_id for route in self.routes.values() if route.authorizer_id == authorizer_id]:
-        raise Conflict(f"Cannot delete authorizer '{authorizer_id}', is referenced in routes: {users}")
+        raise conflict(f"Cannot delete authorizer '{authorizer_id}', is referenced in routes: {users}")
     del self.authorizers[authorizer_id]
 
 
 def check_route_settings(api: Api, settings: dict[str, Any]) -> None:
     """*assumed*: a key that is left of a deleted route counts too."""
     if unknown := settings.keys() - {route.route_key for route in api.routes.values()}:
-        raise NotFound(f"Unable to find Route by key {min(unknown)} within the provided RouteSettings")
+        raise not_found(f"Unable to find Route by key {min(unknown)} within the provided RouteSettings")
 
 
 def create_stage(self: Api, config: dict[str, Any]) -> Stage:
@@ -84,16 +80,14 @@ def update_stage(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
     config = json.loads(self.body)
     merged = stage.route_settings | config.get("routeSettings", {})
     check_route_settings(api, merged)
-    created = stage.created
     Stage.__init__(stage, api, stage.config | config | {"stageName": stage.name, "routeSettings": merged})
-    stage.created = created
     return 200, {}, json.dumps(stage.to_json())
 
 
 def delete_route_settings(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
     _, stage, key = at(self)
     if stage.route_settings.pop(key, None) is None:
-        raise NotFound(f"Unable to find Route by key {key}")  # *assumed*
+        raise not_found(f"Unable to find Route by key {key}")  # *assumed*
     return 204, {}, "{}"
 
 

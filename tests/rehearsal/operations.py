@@ -87,24 +87,19 @@ def made_of(stack: models.Stack) -> dict[str, Made]:
     return made
 
 
-def check_policy(stack: models.Stack, verb: str, name: str, type: str) -> None:
+def check_policy(stack: models.Stack, verb: str, name: str) -> None:
     """docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html: what is not allowed is denied."""
-    allowed = not stack.policy
-    for number, statement in enumerate(json.loads(stack.policy or '{"Statement": []}')["Statement"], 1):
-        if unknown := statement.keys() - {"Sid", "Effect", "Action", "Principal", "Resource", "Condition"}:
+    statements = json.loads(stack.policy)["Statement"] if stack.policy else []
+    effects = []
+    for number, each in enumerate(statements, 1):
+        if unknown := each.keys() - {"Sid", "Effect", "Action", "Principal", "Resource"}:
             raise ValidationError(message=f"the rehearsal does not know {unknown} of a stack policy")
-        wanted = statement.get("Condition", {"StringEquals": {"ResourceType": type}})["StringEquals"]["ResourceType"]
-        if not (
-            matches(f"Update:{verb}", statement["Action"])
-            and matches(f"LogicalResourceId/{name}", statement["Resource"])
-            and matches(type, wanted)
-        ):
-            continue
-        if statement["Effect"] == "Deny":
-            scope = f"Statement [#{number}] does not allow [Update:{verb}] for resource [LogicalResourceId/{name}];"
-            raise ValidationError(message=f"Action denied by stack policy: {scope}")
-        allowed = True
-    if not allowed:
+        if matches(f"Update:{verb}", each["Action"]) and matches(f"LogicalResourceId/{name}", each["Resource"]):
+            effects.append(each["Effect"])
+            if effects[-1] == "Deny":
+                scope = f"Statement [#{number}] does not allow [Update:{verb}] for resource [LogicalResourceId/{name}];"
+                raise ValidationError(message=f"Action denied by stack policy: {scope}")
+    if statements and not effects:
         raise ValidationError(message=f"Action not allowed by stack policy: no statement allows [Update:{verb}]")
 
 
@@ -131,16 +126,9 @@ class Operation:
         self.replaced: dict[str, Made] = {}
         self.made = made_of(stack)
 
-    def differs(self, before: "Operation | None") -> bool:
-        """CloudFormation calls a change of the template's metadata or description alone no change."""
-        sections = ("Resources", "Outputs", "Conditions")
-        return before is None or any(
-            one != other
-            for one, other in (
-                *((self.template.get(key), before.template.get(key)) for key in sections),
-                (self.map.resolved_parameters, before.map.resolved_parameters),
-            )
-        )
+    def content(self) -> Any:
+        """CloudFormation calls a change of anything else, such as the template's metadata, no change."""
+        return [self.template.get(key) for key in ("Resources", "Outputs")], self.map.resolved_parameters
 
     def show(self) -> None:
         """What the API tells of the stack's resources: those that are there."""
@@ -148,102 +136,72 @@ class Operation:
         self.map._resource_json_map = {name: each.definition for name, each in self.made.items()}
         self.stack.resource_map = self.map
 
-    def step(self, verb: str, name: str, act: Callable[[], Made | None], type: str) -> Made | None:
+    def step(self, verb: str, name: str, type: str, act: Callable[[], None]) -> None:
         """One resource, with the events and the watches before and after."""
         event(self.stack, f"{verb}_IN_PROGRESS", None, name, type)
         try:
             for watch in BEFORE:
                 watch(self.stack, verb, name)
-            done = act()
+            act()
             load_balancers.look(self.stack.account_id, self.stack.region_name)
             for watch in AFTER:
                 watch(self.stack, verb, name)
         except Exception as error:
-            reason = getattr(error, "message", None) or str(error) or repr(error)
-            event(self.stack, f"{verb}_FAILED", reason, name, type)
+            event(
+                self.stack, f"{verb}_FAILED", getattr(error, "message", None) or str(error) or repr(error), name, type
+            )
             raise Failed(f"The following resource(s) failed to {verb.lower()}: [{name}]. ") from error
         event(self.stack, f"{verb}_COMPLETE", None, name, type)
-        return done
 
     def apply(self, *, guarded: bool) -> None:
         """Create, replace and update; `guarded` by the stack policy."""
         self.map._resource_json_map = {}  # a Ref to what is not there yet is an error, and makes nothing
-        removed = [name for name in self.made if name not in self.definitions]
-        for name in removed if guarded else ():
-            type = self.made[name].definition["Type"]
-            self.checked("Delete", name, type)
+        for name in self.made.keys() - self.definitions.keys() if guarded and self.stack.policy else ():
+            self.step(
+                "UPDATE", name, self.made[name].definition["Type"], partial(check_policy, self.stack, "Delete", name)
+            )
         needs = {
             name: {*references(each.get("Properties", {})), *depends_on(each)}
             for name, each in self.definitions.items()
         }
         for name in in_order(needs, self.text):
-            wanted = parsing.clean_json(self.definitions[name] | {}, self.map)
-            wanted.setdefault("Properties", {})
+            wanted = {"Properties": {}, **parsing.clean_json(self.definitions[name], self.map)}
             old = self.made.get(name)
-            if old is None:
-                self.create(name, wanted, needs[name])
-            elif old.definition["Properties"] == wanted["Properties"]:
+            if old and old.definition["Properties"] == wanted["Properties"]:
                 old.definition, old.needs = wanted, needs[name]  # with other policies and metadata
             else:
-                self.change(name, old, wanted, needs[name], guarded)
+                put = partial(self.put, name, old, wanted, needs[name], guarded)
+                self.step("UPDATE" if old else "CREATE", name, wanted["Type"], put)
             self.map._parsed_resources[name] = self.made[name].resource
         self.show()
 
-    def change(self, name: str, old: Made, wanted: Document, needs: set[str], guarded: bool) -> None:
-        before, after, type = old.definition["Properties"], wanted["Properties"], wanted["Type"]
-        replaces = needs_replacement(type, before, after)
-        if guarded:
-            self.checked("Replace" if replaces else "Modify", name, type)
-        if replaces:
+    def put(self, name: str, old: Made | None, wanted: Document, needs: set[str], guarded: bool) -> None:
+        """Makes what is not there or cannot be updated in place. The old resource stays until the cleanup."""
+        account, region, type = self.stack.account_id, self.stack.region_name, wanted["Type"]
+        if old:
+            before, after = old.definition["Properties"], wanted["Properties"]
+            replaces = needs_replacement(type, before, after)
+            if guarded:
+                check_policy(self.stack, "Replace" if replaces else "Modify", name)
+            if not replaces:
+                old.resource = bindings.update(type, old.resource, before, after, account, region)
+                old.definition, old.needs = wanted, needs
+                return
             if identifies(type, before, after):
                 # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
                 rule = "CloudFormation cannot update a stack when a custom-named resource requires replacing."
-                self.refused(
-                    "UPDATE",
-                    name,
-                    type,
-                    f"{rule} Rename {old.resource.physical_resource_id} and update the stack again.",
-                )
+                message = f"{rule} Rename {old.resource.physical_resource_id} and update the stack again."
+                raise ValidationError(message=message)
+        resource = parsing.parse_and_create_resource(name, {**self.definitions[name]}, self.map, account, region)
+        if isinstance(resource, TaggedEC2Resource):
+            own = {"stack-name": self.stack.name, "stack-id": self.stack.stack_id, "logical-id": name}
+            tags = self.stack.tags | {f"aws:cloudformation:{key}": value for key, value in own.items()}
+            ec2_backends[account][region].create_tags([resource.physical_resource_id], tags)
+        self.made[name] = Made(resource, wanted, needs)
+        if old:
             self.replaced[name] = old
-            try:
-                self.create(name, wanted, needs)
-            finally:
-                if self.made[name] is old:
-                    del self.replaced[name]
-            return
-
-        def update() -> None:
-            old.resource = bindings.update(
-                type, old.resource, before, after, self.stack.account_id, self.stack.region_name
-            )
-            old.definition, old.needs = wanted, needs
-
-        self.step("UPDATE", name, update, type)
-
-    def create(self, name: str, wanted: Document, needs: set[str]) -> None:
-        def make() -> Made:
-            account, region = self.stack.account_id, self.stack.region_name
-            resource = parsing.parse_and_create_resource(name, {**self.definitions[name]}, self.map, account, region)
-            if isinstance(resource, TaggedEC2Resource):
-                own = {"stack-name": self.stack.name, "stack-id": self.stack.stack_id, "logical-id": name}
-                tags = self.stack.tags | {f"aws:cloudformation:{key}": value for key, value in own.items()}
-                ec2_backends[account][region].create_tags([resource.physical_resource_id], tags)
-            if name not in self.made:
-                self.created.append(name)
-            self.made[name] = Made(resource, wanted, needs)
-            return self.made[name]
-
-        self.step("CREATE", name, make, wanted["Type"])
-
-    def checked(self, verb: str, name: str, type: str) -> None:
-        try:
-            check_policy(self.stack, verb, name, type)
-        except ValidationError as error:
-            self.refused("UPDATE", name, type, error.message)
-
-    def refused(self, verb: str, name: str, type: str, reason: str) -> None:
-        event(self.stack, f"{verb}_FAILED", reason, name, type)
-        raise Failed(f"The following resource(s) failed to {verb.lower()}: [{name}]. ")
+        else:
+            self.created.append(name)
 
     def delete(self, retired: dict[str, Made], stay: set[str], attempts: int) -> list[str]:
         """Backwards along the dependencies. Gives what could not be deleted: after that, one `attempt` stops."""
@@ -260,7 +218,7 @@ class Operation:
 
             for attempt in range(attempts):
                 with suppress(Failed):
-                    self.step("DELETE", name, act, type)
+                    self.step("DELETE", name, type, act)
                     break
                 left += [name] * (attempt + 1 == attempts)
             if left and attempts == 1:

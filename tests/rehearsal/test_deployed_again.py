@@ -31,6 +31,7 @@ def test_the_reason_of_a_failed_update_is_printed_and_the_next_deploy_goes_throu
     cloudformation.set_stack_policy(StackName=name, StackPolicyBody=json.dumps({"Statement": [allowed, denied]}))
     failed = fresh.run(f"make deploy-ecs ALARM_TOPIC_ARN={TOPIC}", team)
     assert failed.returncode != 0
+    print(failed.stderr)
     assert "Action denied by stack policy: Statement [#2] does not allow [Update:Modify] for resource" in failed.stderr
     assert "UPDATE_ROLLBACK_COMPLETE" in failed.stderr
     assert topics() == []
