@@ -71,7 +71,7 @@ def describe_change_set(self: models.CloudFormationBackend, change_set_name: str
 
 def execute_change_set(self: models.CloudFormationBackend, change_set_name: str, **_: Any) -> None:
     """moto loses outputs and exports, and answers a failed resource with 500; AWS rolls the stack back."""
-    change_set = self.describe_change_set(change_set_name)
+    change_set = describe_change_set(self, change_set_name)
     if change_set.execution_status != "AVAILABLE":
         raise ValidationError(message=f"ChangeSet [{change_set_name}] cannot be executed in its current status")
     change_set.execution_status = "EXECUTE_COMPLETE"
@@ -108,6 +108,12 @@ def parse_change_set(self: models.ChangeSet) -> None:
     self.template_dict = parse_template(self.template)
 
 
+def given_parameters(self: models.Stack) -> dict[str, Any]:
+    """What UsePreviousValue means: the name of an SSM parameter, not its value."""
+    defaults = {name: each.get("Default") for name, each in self.template_dict.get("Parameters", {}).items()}
+    return defaults | self.parameters
+
+
 def update_stack(self: models.CloudFormationBackend, **_: Any) -> models.Stack:
     raise ValidationError(message="the rehearsal knows updates by change sets alone, as the CDK CLI makes them")
 
@@ -132,6 +138,7 @@ def install() -> None:
     ):
         setattr(models.CloudFormationBackend, function.__name__, function)
     models.Stack.parse_template = staticmethod(parse_template)  # type: ignore[method-assign,assignment]
+    models.Stack.stack_parameters = property(given_parameters)  # type: ignore[assignment,method-assign]
     models.ChangeSet._parse_template = parse_change_set  # type: ignore[method-assign]
     CloudFormationResponse._validate_different_update = lambda *_: None  # type: ignore[method-assign]
     CloudFormationResponse.update_termination_protection = update_termination_protection  # type: ignore[attr-defined]
