@@ -20,7 +20,7 @@ CHECKS: dict[str, list[Check]] = {
     "changes": [changes.check],
     # After a deploy.
     "deployed": [protect],
-    "failed": [protect, report_left_table],
+    "failed": [report_left_table, protect],
     "destroy": [check_connections],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],

@@ -9,7 +9,8 @@ AS = $(if $(PROFILE),env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SE
 CDK := node_modules/.bin/cdk
 OUTPUTS := .outputs/$(FOLDER).json
 
-$(CDK): package-lock.json $(VENV)/installed
+# npm comes with the environment, whose later changes are none of the CLI.
+$(CDK): package-lock.json | $(VENV)/installed
 	@echo "$(FOLDER): installing the pinned CDK CLI from npm"
 	@npm ci --silent && touch $@
 

@@ -16,6 +16,6 @@ class EcsSettings(Settings):
         "IMAGE_TAG",
         r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
         "001",
-        default=image_tag(),
+        image_tag(),
         without="the image is the one of image/ here",
     )

@@ -98,28 +98,16 @@ def denied(session: boto3.Session) -> list[str]:
     return [each["Resource"] for each in json.loads(policy)["Statement"] if each["Effect"] == "Deny"]
 
 
-@pytest.mark.parametrize(
-    ("named", "stopped"),
-    [({"ACCEPT": "LOUD,LOUDER"}, ["  Table"]), ({"REPLACE": "Table", "ACCEPT": "Table"}, ["  LOUD"])],
-)
-def test_fails_when_a_guarded_change_is_not_named(
-    session: boto3.Session, named: dict[str, str], stopped: list[str]
-) -> None:
-    with pytest.raises(CheckError) as error:
-        Changes(named).check(session, AStack.read(ENVIRON))
-    _, *found, way = str(error.value).splitlines()
-    assert [line.partition(":")[0] for line in found] == stopped
-    assert way == STOPPED.splitlines()[-1]
-    assert "StackPolicyBody" not in session.client("cloudformation").get_stack_policy(StackName="a-stack")
-
-
-def test_the_policy_lets_one_deploy_replace_what_is_named(
+def test_a_deploy_stops_until_every_change_is_named_and_may_replace_that_alone(
     session: boto3.Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = AStack.read(ENVIRON)
     with pytest.raises(CheckError) as stopped:
         Changes({}).check(session, settings)
     assert str(stopped.value) == STOPPED
+    with pytest.raises(CheckError, match="\n  LOUD: was .*\nto go on: make deploy ACCEPT=LOUD REPLACE=Table$"):
+        Changes({"REPLACE": "Table", "ACCEPT": "Table"}).check(session, settings)
+    assert "StackPolicyBody" not in session.client("cloudformation").get_stack_policy(StackName="a-stack")
     protect(session, settings)
     assert denied(session) == ["LogicalResourceId/Table"]
     Changes({"REPLACE": "Table", "ACCEPT": "LOUD,GET /x"}).check(session, settings)
