@@ -21,7 +21,7 @@ CHECKS: dict[str, list[Check]] = {
     "changes": [changes.check],
     # After a deploy.
     "deployed": [protect, remove_route_settings],
-    "failed": [protect],
+    "failed": [protect, remove_route_settings],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

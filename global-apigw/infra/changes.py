@@ -147,10 +147,14 @@ def _callers(route: Route) -> str:
 
 
 def remove_route_settings(session: boto3.Session, settings: Settings) -> None:
-    """API Gateway merges the stage's settings of routes (*assumed*): an update leaves those that the template has no more."""
-    template = Template(deployed_template(session, settings) or {"Resources": {}})
+    """API Gateway merges the stage's settings of routes (*assumed*): an update leaves those that the template has no more.
+
+    So does the rollback of an update. A later update of the stage would fail at the settings of a route that is gone.
+    """
+    deployed = deployed_template(session, settings)
     api = session.client("apigatewayv2", region_name=settings.region)
-    for stage, id in zip(template.of_type(f"{API}Stage"), stack_resources(session, settings, f"{API}Api"), strict=True):
+    for stage in Template(deployed).of_type(f"{API}Stage") if deployed else ():
+        [id] = stack_resources(session, settings, f"{API}Api")
         where = {"ApiId": id, "StageName": stage.properties["StageName"]}
         found = api.get_stage(**where).get("RouteSettings", {})
         for key in found.keys() - stage.properties.get("RouteSettings", {}).keys():
