@@ -1,6 +1,7 @@
 """Drift detection, which moto lacks: it notices a deleted interface endpoint, and says NOT_CHECKED of everything else."""
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult
@@ -22,7 +23,7 @@ def describe_stack_resource_drifts(self: CloudFormationResponse) -> ActionResult
     stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
     endpoints = ec2_backends[self.current_account][self.region].vpc_end_points
     drifts = []
-    for resource in stack.stack_resources:
+    for resource in cast(list[Any], stack.stack_resources):
         endpoint = endpoints.get(resource.physical_resource_id)
         status = "NOT_CHECKED" if endpoint is None else "DELETED" if endpoint.state == "deleted" else "IN_SYNC"
         drifts.append(
