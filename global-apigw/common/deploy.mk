@@ -58,7 +58,7 @@ destroy: $(VENV)/installed ## Delete the stack; retained resources stay
 	$(call check,destroy)
 	@$(MAKE) --silent assembly
 	@$(if $(filter never,$(APPROVAL)),,printf 'delete $(FOLDER) of account $(AWS_ACCOUNT) in $(AWS_REGION)? [y/N] ' && \
-		read answer && [ "$$answer" = y ])
+		read answer && [ "$$answer" = y ] || { echo "error: nothing was deleted, because the answer was not y" >&2; exit 2; })
 	$(call check,delete)
 	@# --build '' skips the check that cdk.json may name: nothing is synthesized here.
 	@$(AS) $(CDK) destroy --all --app cdk.out --build '' --force
