@@ -14,7 +14,7 @@ class EcsSettings(Settings):
     allowed_principal: str = variable(*PRINCIPAL)
     image_tag: str = variable(
         "IMAGE_TAG",
-        r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",
+        r"(?!None$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",  # the AWS CLI prints None for nothing
         "001",
         image_tag(),
         without="the image is the one of image/ here",

@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from .conftest import Deployed, service_names
 from .environment import EC2, ECS, GATEWAY, REGION, Checkout, Environment, Shell
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("names")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("deployed")]
 LIVE = [{"Name": "vpc-endpoint-state", "Values": ["available"]}]
 SECTIONS: dict[str, str] = dict(
     re.findall(r"^### (.*?)\n(.*?)(?=^##)", (ROOT / "docs/operate.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -86,6 +86,7 @@ def issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     Thread(target=server.serve_forever, daemon=True).start()
     yield url, root / "certificate.pem"
     server.shutdown()
+    server.server_close()
 
 
 def certificate(to: Path) -> None:
@@ -175,11 +176,12 @@ def test_swap_a_provider_without_an_outage(environment: Environment, registry: R
     team = Team(title, registry.checkout, platform)
     [entry] = re.findall(r"```toml\n(.*?)```", SECTIONS[title], re.DOTALL)
     registry.path.write_text(f"{registry.path.read_text()}\n{entry}")
-    said = team.types_next(DOGS2_SERVICE_NAME=second_service(environment))
+    platform["DOGS2_SERVICE_NAME"] = second_service(environment)
+    said = team.types_next(DOGS2_SERVICE_NAME=platform["DOGS2_SERVICE_NAME"])
     assert "dog-names-2" in said
     team.types_next()
     routes = registry.replace(r"(?<=routes = )\[\n  { key = \"GET /dogs\" .*?\n\]", "[]")
-    registry.replace(r"routes = \[\]$", f"routes = {routes}")
+    registry.replace(r"routes = \[\]\s*\Z", f"routes = {routes}\n")
     team.types_next()
     assert listener_ports(environment)["GET /dogs"] == 8085
 
@@ -199,7 +201,7 @@ def test_re_create_a_lost_endpoint(environment: Environment, registry: Registry,
     [lost] = [each for each in live_endpoints(environment) if each["ServiceName"] == platform["TODO_SERVICE_NAME"]]
     ec2.delete_vpc_endpoints(VpcEndpointIds=[lost["VpcEndpointId"]])
     said = Team("Re-create a lost endpoint", registry.checkout, platform).types_next()
-    assert re.search(rf"AWS::EC2::VPCEndpoint.*{lost['VpcEndpointId']}", said)
+    assert re.findall(r"\[-\] (.*)", said) == ["AWS::EC2::VPCEndpoint todo/Endpoint todoEndpointED4C079F"]
 
 
 def test_restore_the_table_to_a_second_and_serve_it(environment: Environment, providers: Checkout) -> None:
@@ -207,6 +209,7 @@ def test_restore_the_table_to_a_second_and_serve_it(environment: Environment, pr
     stack = environment.client(EC2, "cloudformation").describe_stacks(StackName="ec2-provider")["Stacks"][0]
     [table] = [each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "tablename"]
     dynamodb.put_item(TableName=table, Item={"id": {"S": "0"}, "data": {"S": "kept"}})
+    environment.allow_vcpus(8)
     team = Team("Restore the table to a second, and serve it", providers, environment.shell(EC2))
     team.types_next(second=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     assert providers.outputs(EC2)["tablename"] == "todo-restored"
@@ -223,7 +226,8 @@ def test_rotate_the_issuer(
     assert f"{issuers[0]}/new/" in said
     api = environment.client(GATEWAY, "apigatewayv2")
     [http] = api.get_apis()["Items"]
-    [authorizer] = api.get_authorizers(ApiId=http["ApiId"])["Items"]
+    used = {each["AuthorizerId"] for each in api.get_routes(ApiId=http["ApiId"])["Items"] if "AuthorizerId" in each}
+    [authorizer] = [api.get_authorizer(ApiId=http["ApiId"], AuthorizerId=id) for id in used]
     assert authorizer["JwtConfiguration"]["Issuer"] == f"{issuers[0]}/new/"
 
 
