@@ -5,9 +5,11 @@ FOLDERS := ecs-provider ec2-provider global-apigw
 API_PORT ?= 8080
 DOGS_PORT ?= 8081
 TODO_PORT ?= 8082
-DYNAMODB_PORT ?= 8083
+DYNAMODB_PORT ?= 8000
+# Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
+ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 URL ?= http://127.0.0.1:$(API_PORT)
-export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT SERVICES SCOPE TOKEN
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT ENDPOINTS SERVICES SCOPE TOKEN
 # The folders install with the same uv.
 export UV
 

@@ -70,7 +70,6 @@ def todos(run: Run) -> Iterator[Figure]:
 def api(run: Run) -> Iterator[Figure]:
     """The local API, its throttle out of the way, beside the service itself and beside a proxy in Python."""
     opened = re.sub(r"rate = \d+, burst = \d+", "rate = 1000000, burst = 1000000", synth.registry())
-    names = synth.settings("global-apigw")
     with (
         tempfile.TemporaryDirectory() as scratch,
         serve(DOG_NAMES, cpu=OWN_CPU) as direct,
@@ -80,8 +79,7 @@ def api(run: Run) -> Iterator[Figure]:
         template.write_text(json.dumps(synth.synthesize("global-apigw", opened)))
         command = [".venv/bin/python", "-m", "local", str(template), "--port", "{port}"]
         command += ["--config", f"{scratch}/envoy.json", "--envoy", ".venv/bin/envoy"]
-        for name in ("DOGNAME_SERVICE_NAME", "TODO_SERVICE_NAME"):
-            command += ["--endpoint", f"{names[name]}={behind.url.removeprefix('http://')}"]
+        command += ["--endpoint", f"8081={behind.url.removeprefix('http://')}"]
         with (
             serve(*command, folder="global-apigw", cpu=OWN_CPU) as envoy,
             serve("bench/.venv/bin/python", "bench/proxy.py", behind.url, cpu=OWN_CPU) as aiohttp,

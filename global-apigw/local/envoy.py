@@ -21,7 +21,7 @@ STAND_IN = re.compile(r".*\.vpce-svc-0{12}(\d{5})")
 def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -> Any:
     """The configuration that serves `api` on 127.0.0.1:`port`.
 
-    `ports` maps the name of an endpoint service to its local port; `jwks` has the public keys that stand for those of the
+    `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that stand for those of the
     issuer. TemplateError names the resource that Envoy cannot imitate.
     """
     # Envoy takes the first match, API Gateway prefers a full match to a path parameter.
@@ -73,9 +73,9 @@ def _operator(variable: str, where: str) -> str:
 
 
 def _cluster(integration: Integration, ports: Mapping[str, int]) -> Any:
-    name = integration.service_name
-    stand_in = STAND_IN.fullmatch(name)
-    port = ports.get(name, int(stand_in[1]) if stand_in else None)
+    stand_in = STAND_IN.fullmatch(integration.service_name)
+    name = stand_in[1].lstrip("0") if stand_in else integration.service_name
+    port = ports.get(name, int(name) if stand_in else None)
     if port is None:
         known = ", ".join(ports) or "none"
         raise TemplateError(
