@@ -136,7 +136,14 @@ def api(folder: Path, dogs: Server, todo: Server, *, throttled: bool = False) ->
     config = folder / f"envoy-{free_port()}.json"
     part = Part(folder / "api.log", "global-apigw", f"envoy -c {config} --disable-hot-restart -l warning")
     ends = f"ENDPOINTS=8081=127.0.0.1:{dogs.port} 8082=127.0.0.1:{todo.port}"
-    translate = ["make", "--silent", "run", "ENVOY=true", f"API_PORT={part.port}", ends]  # true takes Envoy's place, and ends
+    translate = [
+        "make",
+        "--silent",
+        "run",
+        "ENVOY=true",
+        f"API_PORT={part.port}",
+        ends,
+    ]  # true takes Envoy's place, and ends
     subprocess.run(translate, cwd=part.cwd, check=True, stdout=subprocess.DEVNULL)
     text = (part.cwd / ".local/envoy.json").read_text()
     text = re.sub(r'"fill_interval": "[^"]+"', f'"fill_interval": "{3600 if throttled else 1}s"', text)

@@ -1,41 +1,61 @@
-"""Says when the local API answers for every service, and what to try; stays until the supervisor ends it."""
+"""Says when every part of the local run answers, and what to try; stays until the supervisor ends it.
+
+`python -m tools.ready NAME=PORT/PATH…`, in the order in which the parts are asked. The registry says what to try.
+"""
 
 import os
 import signal
 import sys
 import time
+import tomllib
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from tools import synth
 
 GIVE_UP_SECONDS = 60
-# Name, port, path, statuses. In this order: todo logs an error when a request comes before its table exists. The services
-# are asked directly: the API answers 401 for a route that requires a token, whether its service runs or not.
-CHECKS = (
-    ("DynamoDB", "DYNAMODB_PORT", "/", (404,)),
-    ("todo", "TODO_PORT", "/todo", (200,)),
-    ("dog-names", "DOGS_PORT", "/dogs", (200,)),
-    ("the API", "API_PORT", "/dogs", (200, 401)),
-)
 
 
-def status(port: str, path: str) -> int:
-    """The status of the answer; 0 for no answer."""
+def answers(port: str, path: str) -> bool:
+    """Whether there is an answer, and no error of a server."""
     with closing(HTTPConnection("127.0.0.1", int(port), timeout=2)) as client, suppress(OSError, HTTPException):
         client.request("GET", path)
-        return client.getresponse().status
-    return 0
+        return client.getresponse().status < 500
+    return False
 
 
-def main() -> None:
+def wait(parts: list[str]) -> float:
+    """The seconds until all parts answer."""
     start = time.monotonic()
-    for name, variable, path, expected in CHECKS:
-        while status(os.environ[variable], path) not in expected:
+    for part in parts:
+        name, _, address = part.partition("=")
+        port, slash, path = address.partition("/")
+        while not answers(port, slash + path):
             if time.monotonic() - start > GIVE_UP_SECONDS:
                 sys.exit(f"error: no answer from {name} within {GIVE_UP_SECONDS} s; the lines above say why")
             time.sleep(0.2)
-    url = f"http://127.0.0.1:{os.environ['API_PORT']}"
-    print(f"ready after {time.monotonic() - start:.1f} s at {url}; Ctrl-C ends it. Try:", flush=True)
-    print(f'  curl {url}/dogs\n  curl -d data="walk the dog" {url}/todo\n  curl {url}/todo', flush=True)
+    return time.monotonic() - start
+
+
+def suggest(services: dict[str, Any], moved: dict[str, str], url: str) -> None:
+    """The routes that a GET without parameters reaches, and the services that are not running."""
+    for name, service in services.items():
+        port = moved.get(str(service["listener_port"]), str(service["listener_port"]))
+        if not answers(port, service["health_path"]):
+            print(f"  {name} is not running at 127.0.0.1:{port}: its routes answer 503 until it does")
+        for route in service["routes"]:
+            method, path = route["key"].split()
+            if method == "GET" and "{" not in path:
+                print(f"  curl {url}{path}" + ("  # with a token: make token" if route.get("auth") == "jwt" else ""))
+
+
+def main() -> None:
+    seconds, url = wait(sys.argv[1:]), f"http://127.0.0.1:{os.environ['API_PORT']}"
+    print(f"ready after {seconds:.1f} s at {url}; Ctrl-C ends it. Try:")
+    moved = dict(each.split("=127.0.0.1:") for each in os.environ["ENDPOINTS"].split())
+    suggest(tomllib.loads(synth.registry())["services"], moved, url)
+    sys.stdout.flush()
     signal.pause()
 
 

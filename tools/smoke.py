@@ -1,4 +1,7 @@
-"""Calls each route of a deployed or local API with curl: python tools/smoke.py URL. TOKEN may hold a bearer token."""
+"""Calls the routes of a deployed or local API with curl: python tools/smoke.py URL. TOKEN may hold a bearer token.
+
+Of a service that it does not know, it calls the routes of the registry that a GET without parameters reaches.
+"""
 
 import json
 import os
@@ -6,8 +9,12 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from email import message_from_string
 from email.message import Message
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 
@@ -16,8 +23,8 @@ def expect(condition: object, url: str, expected: object, got: object) -> None:
         sys.exit(f"error: {url}: expected {expected}, got {got!r}")
 
 
-def curl(status: int, url: str, *arguments: str) -> tuple[Message, Any]:
-    """Run curl, show the command and the answer; the headers and the JSON of an answer that has the status."""
+def curl(status: int, url: str, *arguments: str) -> Message:
+    """Run curl, show the command and the answer, which must have the status."""
     print("$ " + shlex.join(["curl", "-i", *arguments, url]), flush=True)
     token = os.environ.get("TOKEN")
     # By stdin, so that no list of processes shows the token.
@@ -29,11 +36,26 @@ def curl(status: int, url: str, *arguments: str) -> tuple[Message, Any]:
     print(done.stdout.rstrip() + "\n", flush=True)
     status_line, _, answer = done.stdout.partition("\n")
     expect(status_line.split()[1] == str(status), url, status, status_line)
-    headers = message_from_string(answer)
+    return message_from_string(answer)
+
+
+def curl_json(status: int, url: str, *arguments: str) -> tuple[Message, Any]:
+    """The same; headers and JSON of the answer."""
+    answer = curl(status, url, *arguments)
     try:
-        return headers, json.loads(str(headers.get_payload()))
+        return answer, json.loads(str(answer.get_payload()))
     except ValueError:
-        sys.exit(f"error: {url}: expected JSON, got {headers.get_payload()!r}")
+        sys.exit(f"error: {url}: expected JSON, got {answer.get_payload()!r}")
+
+
+def further_routes(known: set[str]) -> Iterator[tuple[str, int]]:
+    """The path and the expected status of each further route."""
+    registry = Path(__file__).parent.parent / "global-apigw" / (os.environ.get("SERVICES") or "services.toml")
+    services = tomllib.loads(registry.read_text())["services"]
+    for route in chain.from_iterable(service["routes"] for service in services.values()):
+        method, path = route["key"].split()
+        if method == "GET" and "{" not in path and path not in known:
+            yield path, 200 if os.environ.get("TOKEN") or route.get("auth", "none") == "none" else 401
 
 
 def main() -> None:
@@ -41,21 +63,24 @@ def main() -> None:
     if not re.match(r"https?://[^/]+$", url):
         print(f"error: URL is {url!r}, expected the URL of an API like https://api.example.com", file=sys.stderr)
         sys.exit(2)
-    for path, genders in (("/dogs", ("male", "female")), ("/dogs/males", ("male",)), ("/dogs/females", ("female",))):
-        _, dog = curl(200, url + path)
+    genders_of = {"/dogs": ("male", "female"), "/dogs/males": ("male",), "/dogs/females": ("female",)}
+    for path, genders in genders_of.items():
+        _, dog = curl_json(200, url + path)
         is_dog = isinstance(dog, dict) and dog.get("name") and dog.get("gender") in genders
         expect(is_dog, url + path, f"a name and a gender of {genders}", dog)
     todos = f"{url}/todo"
-    headers, todo = curl(201, todos, "-d", "data=walk the dog")
+    headers, todo = curl_json(201, todos, "-d", "data=walk the dog")
     is_todo = isinstance(todo, dict) and todo.get("data") == "walk the dog" and "id" in todo
     expect(is_todo, todos, "the new todo with its id", todo)
     path = f"/todo/{todo['id']}"
     expect(headers["location"] == path, todos, f"Location: {path}", headers["location"])
-    _, found = curl(200, url + path)
+    _, found = curl_json(200, url + path)
     expect(found == todo, url + path, todo, found)
-    headers, listed = curl(200, todos)
+    headers, listed = curl_json(200, todos)
     is_listed = isinstance(listed, list) and (todo in listed or 'rel="next"' in headers.get("link", ""))
     expect(is_listed, todos, f"a list with {todo} or a link to a next page", listed)
+    for path, status in further_routes({*genders_of, "/todo"}):
+        curl(status, url + path)
     print("every route answered as it should")
 
 

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("ecs-provider", "ec2-provider", "global-apigw")
+# In the order of a deploy.
+FOLDERS = tuple(re.findall(r"^FOLDERS := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split())
 
 Document = dict[str, Any]
 
