@@ -1,5 +1,6 @@
 """CloudWatch alarms, to one SNS topic when there is one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Duration
@@ -26,16 +27,26 @@ class Alarms(Construct):
             id, description, metric=metric, threshold=at_least, evaluation_periods=periods, treat_missing_data=GOOD
         )
 
-    def healthy_targets(self, id: str, target_group: elbv2.NetworkTargetGroup) -> None:
-        """Fewer than two healthy targets for three minutes: the next loss is an outage. Missing data is bad.
+    def healthy_targets(self, id: str, groups: Mapping[str, elbv2.NetworkTargetGroup]) -> None:
+        """Fewer than two healthy targets in one of up to ten `groups`, by name, for three minutes: the next loss is an outage.
 
-        Each node of the load balancer reports a count of its own, and the NLB's guide recommends the maximum: the minimum
-        is the view of one node, which may be new or about to go.
+        Missing data is bad. Each node of the load balancer reports a count of its own, and the NLB's guide recommends the
+        maximum: the minimum is the view of one node, which may be new or about to go.
         """
-        metric = target_group.metrics.healthy_host_count(statistic="Maximum", period=Duration.minutes(1))
+        minute = Duration.minutes(1)
+        metrics: dict[str, cloudwatch.IMetric] = {
+            f"m{number}": group.metrics.healthy_host_count(
+                statistic="Maximum", period=minute, label=name if len(groups) > 1 else None
+            )
+            for number, (name, group) in enumerate(groups.items())
+        }
+        [metric, *others] = metrics.values()
+        if others:
+            least = "MIN(FILL(METRICS(), 0))"
+            metric = cloudwatch.MathExpression(expression=least, using_metrics=metrics, period=minute, label="fewest")
         fewer = {"threshold": 2, "comparison_operator": cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD}
         more = {**fewer, "evaluation_periods": 3, "treat_missing_data": BAD}
-        self._add(id, f"{id}: fewer than two healthy targets", metric=metric, **more)
+        self._add(id, f"{', '.join(groups)}: fewer than two healthy targets", metric=metric, **more)
 
     def _add(self, id: str, description: str, **properties: Any) -> None:
         alarm = cloudwatch.Alarm(self, id, alarm_description=description, **properties)

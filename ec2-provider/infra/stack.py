@@ -33,7 +33,7 @@ class Ec2ProviderStack(BaseStack):
         endpoint_service = EndpointService(
             self, "EndpointService", vpc=network.vpc, target_type=TargetType.INSTANCE, allowed_principal=principal
         )
-        self.alarms.healthy_targets("todo", endpoint_service.target_group)
+        self.alarms.healthy_targets("todo", {"todo": endpoint_service.target_group})
         add_table_alarms(self.alarms, tables[0])
         fleet = Fleet(self, "Fleet", network=network, tables=tables, bundle=bundle, ship_logs=settings.instance_logs)
         if settings.ssm:

@@ -36,5 +36,5 @@ class EcsProviderStack(BaseStack):
             allowed_principal=settings.allowed_principal,
         )
         endpoint_service.attach(dog_names.service, dog_names.security_group)
-        self.alarms.healthy_targets("dog-names", endpoint_service.target_group)
+        self.alarms.healthy_targets("dog-names", {"dog-names": endpoint_service.target_group})
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)

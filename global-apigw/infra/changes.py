@@ -65,9 +65,8 @@ def _read(document: Document) -> Api:
         lookup = template.follow(group["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
         found = template.references(lookup)
         [endpoint] = [each.properties for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
-        security_group = template.follow(endpoint["SecurityGroupIds"][0], "AWS::EC2::SecurityGroup").properties
-        # The one place of the template that has the name of the entry as it is, and that no change of the entry changes.
-        name = names[listener.logical_id] = security_group["GroupDescription"].removeprefix("endpoint of ")
+        [name] = [tag["Value"] for tag in endpoint["Tags"] if tag["Key"] == "Name"]
+        names[listener.logical_id] = name
         targets = f"{endpoint['ServiceName']}:{group['Port']}"
         services[name] = Service(listener.properties["Port"], targets, group["HealthCheckPath"])
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]

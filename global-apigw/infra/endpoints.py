@@ -1,6 +1,6 @@
 """The path to the services: the shared NLB, and per service a listener and the addresses of an interface VPC endpoint."""
 
-from aws_cdk import Duration, Fn, Stack
+from aws_cdk import Duration, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_elasticloadbalancingv2_targets as targets
@@ -13,6 +13,7 @@ from common.stack import acknowledge, closed_security_group, log_group
 from infra.registry import Service
 
 RULES = (ec2.CfnSecurityGroupIngress, ec2.CfnSecurityGroupEgress)
+ALL_PORTS = 65535
 
 
 class Endpoints:
@@ -21,7 +22,7 @@ class Endpoints:
     Logical ids come from the names of the services, never from their positions.
     """
 
-    def __init__(self, scope: Construct, vpc: ec2.IVpc) -> None:
+    def __init__(self, scope: Construct, vpc: ec2.IVpc, *, client: ec2.ISecurityGroup) -> None:
         self._scope, self._vpc = scope, vpc
         self._lookup = Construct(scope, "AddressLookup")
         # For functions of this account alone, as in AWS's own example: aws/agent-toolkit-for-aws,
@@ -36,22 +37,27 @@ class Endpoints:
         self._log_group.grant_write(self._role)
         self._balancer = Construct(scope, "LoadBalancer")
         self._nlb = internal_load_balancer(self._balancer, vpc=vpc, description="gateway NLB")
+        # Shared rules and a shared group, so that fifty services fit into one stack: the NLB listens for services alone.
+        client.connections.allow_to(self._nlb, ec2.Port.all_tcp(), "listeners of services")
+        self._security_group = closed_security_group(scope, vpc, "endpoints of services", "EndpointsSg")
+        self._groups = [client, self._security_group, *self._nlb.connections.security_groups]
 
     def add_service(
-        self, name: str, service: Service, service_name: str, *, client: ec2.ISecurityGroup
+        self, name: str, service: Service, service_name: str
     ) -> tuple[elbv2.NetworkListener, elbv2.NetworkTargetGroup]:
         """A listener on the service's own port, for `client` only, that forwards to the addresses of a new endpoint."""
         scope, port = Construct(self._scope, name), service.endpoint_port
-        security_group = closed_security_group(scope, self._vpc, f"endpoint of {name}")
+        self._nlb.connections.allow_to(self._security_group, ec2.Port.tcp(port), "endpoints of services")
         endpoint = ec2.InterfaceVpcEndpoint(
             scope,
             "Endpoint",
             vpc=self._vpc,
             service=ec2.InterfaceVpcEndpointService(service_name, port),
-            security_groups=[security_group],
+            security_groups=[self._security_group],
             private_dns_enabled=False,
             open=False,
         )
+        Tags.of(endpoint).add("Name", name)
         group = target_group(
             self._balancer,
             f"{name}-targets",
@@ -64,12 +70,9 @@ class Endpoints:
         listener = self._nlb.add_listener(
             name, port=service.listener_port, protocol=elbv2.Protocol.TCP, default_target_groups=[group]
         )
-        client.connections.allow_to(self._nlb, ec2.Port.tcp(service.listener_port), name)
-        self._nlb.connections.allow_to(security_group, ec2.Port.tcp(port), name)
         # A route leads to a listener as soon as it exists, so the rules must be there before.
-        groups = [client, security_group, *self._nlb.connections.security_groups]
-        rules = [each for group in groups for each in group.node.children if isinstance(each, RULES)]
-        listener.node.add_dependency(*(each for each in rules if each.description == name))
+        rules = [each for group in self._groups for each in group.node.children if isinstance(each, RULES)]
+        listener.node.add_dependency(*(rule for rule in rules if rule.to_port in (ALL_PORTS, port)))
         return listener, group
 
     def _addresses(self, scope: Construct, endpoint: ec2.InterfaceVpcEndpoint) -> list[str]:

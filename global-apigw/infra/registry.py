@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,14 @@ MAX_ROUTES = 300
 MAX_TIMEOUT = 30  # seconds
 MAX_SCOPES = 10
 # An NLB has 50 listeners: docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
+# A VPC has 50 interface endpoints: docs.aws.amazon.com/vpc/latest/privatelink/vpc-limits-endpoints.html
+# So 50 services have at most 100 integrations of 300, 100 targets of 500 for each zone, and rules for 50 ports of 60 a group.
 MAX_SERVICES = 50
+# docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+MAX_RESOURCES = 500
+# The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
+# of an endpoint port; the services that share an alarm.
+OWN, OF_SERVICE, OF_PORT, OF_ALARM = 31, 4, 2, 10
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
@@ -95,6 +103,15 @@ class Registry(Table):
         routes = [route for service in self.services.values() for route in service.routes]
         return sorted(routes, key=lambda route: route.key)
 
+    @property
+    def resources(self) -> int:
+        """The number of resources in the stack."""
+        services = self.services.values()
+        integrations = sum(len({route.auth for route in service.routes}) for service in services)
+        ports = len({service.endpoint_port for service in services})
+        shared = OWN + OF_PORT * ports + ceil(len(services) / OF_ALARM) + (self.api.jwt is not None)
+        return shared + OF_SERVICE * len(services) + integrations + len(self.routes)
+
 
 EXPECTED = {name: key.description for table in Table.__subclasses__() for name, key in table.model_fields.items()}
 # pydantic's own name for a key of `services`.
@@ -121,6 +138,11 @@ def load_registry(path: Path) -> Registry:
         problems = [_problem(document, error) for error in errors.errors()] + problems
     if problems:
         raise SettingsError([f"{path} has mistakes", *problems])
+    if (count := registry.resources) > MAX_RESOURCES:
+        routes = f"{len(registry.services)} services with {len(registry.routes)} routes"
+        raise SettingsError(
+            [f"{path} has {routes}, which are {count} resources, expected at most {MAX_RESOURCES} in a stack"]
+        )
     return registry
 
 

@@ -17,13 +17,16 @@ class GlobalApigwStack(BaseStack):
         tags = {"owner": "platform-team", "service": "global-apigw", "cost-center": "platform"}
         super().__init__(scope, settings, description="one public API for services in other accounts", tags=tags)
         vpc = Network(self, "Network", zone_ids=settings.zone_ids).vpc
-        endpoints = Endpoints(self, vpc)
         api = Api(self, "Api", vpc=vpc, registry=settings.registry)
+        endpoints = Endpoints(self, vpc, client=api.security_group)
         api.add_alarms(self.alarms)
+        groups = {}
         # In order of name, so that the order of the file does not change the template.
         for name, service in sorted(settings.registry.services.items()):
             service_name = settings.service_names[service.endpoint_service]
-            listener, target_group = endpoints.add_service(name, service, service_name, client=api.security_group)
+            listener, groups[name] = endpoints.add_service(name, service, service_name)
             api.add_service(name, service, listener)
-            self.alarms.healthy_targets(name, target_group)
+        # An alarm watches at most ten metrics.
+        for first in range(0, len(groups), 10):
+            self.alarms.healthy_targets(f"Targets{first // 10}", dict([*groups.items()][first : first + 10]))
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)

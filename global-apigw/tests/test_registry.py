@@ -1,6 +1,7 @@
 """The registry loads, or says everything that is wrong with it."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -79,14 +80,32 @@ def test_fails_when_a_quota_is_exceeded(services: int, routes: int, message: str
     assert line.startswith(f"error: {message}")
 
 
-def test_a_registry_may_use_its_quotas_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("services", "routes"), [(50, 3), (10, 30)])
+def test_a_registry_may_use_its_quotas_up(services: int, routes: int, tmp_path: Path) -> None:
     scopes = ', auth = "jwt", scopes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] }'
-    text = many(50, 6).replace(" }]", scopes + "]").replace("seconds = 10", "seconds = 30")
+    text = many(services, routes).replace(" }]", scopes + "]").replace("seconds = 10", "seconds = 30")
     text = text.replace("services.s0", "services.a123456789b123456789c12345678-")
     (tmp_path / "services.toml").write_text(
         text.replace("[api]", '[api]\njwt = { issuer = "https://i", audience = ["a"] }')
     )
-    assert len(load_registry(tmp_path / "services.toml").routes) == 300
+    assert len(load_registry(tmp_path / "services.toml").routes) == services * routes
+
+
+def test_fails_when_the_services_do_not_fit_into_a_stack(tmp_path: Path) -> None:
+    (tmp_path / "services.toml").write_text(many(50, 5))
+    message = "has 50 services with 250 routes, which are 538 resources, expected at most 500 in a stack"
+    with pytest.raises(SettingsError, match=f"^error: {tmp_path}/services.toml {message}$"):
+        load_registry(tmp_path / "services.toml")
+
+
+def test_the_room_that_is_left_is_printed() -> None:
+    done = run("infra.routes", "examples/secured.toml")
+    assert re.search(r"^GET /todo +todo +8082 +todo.read or todo.write +3 +5$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith(
+        "next listener_port: 8083, unless a deleted service had it\n52 of 500 resources, 6 of 300 routes: room for 48 more "
+        "services with a route each on a known endpoint port\n"
+    )
+    assert run("infra.routes", "nowhere.toml").stderr.startswith("error: SERVICES is 'nowhere.toml', expected the path")
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"[api", "is not TOML: "), (b"\xff", "is not TOML: 'utf-8' codec")])
@@ -96,10 +115,12 @@ def test_fails_when_the_registry_is_not_toml(content: bytes, message: str, tmp_p
         load_registry(tmp_path / "services.toml")
 
 
+def run(*module: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *module], cwd=FOLDER, capture_output=True, text=True)
+
+
 def test_the_schema_is_current() -> None:
-    command = [sys.executable, "-m", "infra.registry"]  # > services.schema.json
-    printed = subprocess.check_output(command, cwd=FOLDER, text=True)
-    assert printed == (FOLDER / "services.schema.json").read_text()
+    assert run("infra.registry").stdout == (FOLDER / "services.schema.json").read_text()  # > services.schema.json
 
 
 @pytest.mark.parametrize("path", [FOLDER / "services.toml", *FOLDER.glob("examples/*.toml")])
