@@ -6,7 +6,9 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -102,6 +104,46 @@ def is_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+CATS = """
+[services.cats]
+endpoint_service = "CATS_SERVICE_NAME"
+endpoint_port = 8080
+listener_port = {port}
+health_path = "/healthz"
+timeout_seconds = 10
+routes = [{{ key = "GET /cats" }}, {{ key = "GET /cats/{{catId}}" }}]
+"""
+
+
+class Cats(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "4")
+        self.end_headers()
+        self.wfile.write(b"Tom\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_a_team_joins_with_an_entry_alone(tmp_path: Path) -> None:
+    root, port = checkout(tmp_path / "checkout"), free_port()
+    with (root / "global-apigw/services.toml").open("a") as registry:
+        registry.write(CATS.format(port=port))
+    with running(run := LocalRun(tmp_path / "log", root)):
+        not_running = f"cats is not running at 127.0.0.1:{port}: its routes answer 503 until it does"
+        wait_for(lambda: not_running in run.log.read_text())
+        failed = make("smoke", f"URL={run.url}", cwd=root)
+        assert f"error: {run.url}/cats: expected 200, got 'HTTP/1.1 503 Service Unavailable" in failed.stderr
+        with ThreadingHTTPServer(("127.0.0.1", port), Cats) as cats:
+            Thread(target=cats.serve_forever, daemon=True).start()
+            done = make("smoke", f"URL={run.url}", cwd=root)
+            cats.shutdown()
+    assert f"$ curl -i {run.url}/cats\n" in done.stdout and "\nTom\n" in done.stdout
+    assert done.stdout.endswith("every route answered as it should\n")
 
 
 @pytest.mark.slow
