@@ -13,7 +13,19 @@ from threading import Thread
 import pytest
 
 from tests.conftest import ROOT, checkout, copy_sources
-from tests.processes import BOUND_SECONDS, PORTS, LocalRun, free_port, free_ports, listens, running, wait_for
+from tests.processes import (
+    BOUND_SECONDS,
+    PORTS,
+    LocalRun,
+    Part,
+    api,
+    connect,
+    free_port,
+    free_ports,
+    listens,
+    running,
+    wait_for,
+)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +156,32 @@ def test_a_team_joins_with_an_entry_alone(tmp_path: Path) -> None:
             cats.shutdown()
     assert f"$ curl -i {run.url}/cats\n" in done.stdout and "\nTom\n" in done.stdout
     assert done.stdout.endswith("every route answered as it should\n")
+
+
+# File, line, changed line, by CONTRIBUTING.md.
+COPY = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+
+
+def test_a_copy_of_a_provider_needs_ten_lines_at_most_in_four_files() -> None:
+    assert 0 < len(COPY) <= 10
+    assert len({file for file, _, _ in COPY}) <= 4
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_provider_passes_its_tests_and_serves(tmp_path: Path) -> None:
+    copy_sources("ecs-provider", tmp_path)
+    place = (tmp_path / "ecs-provider").rename(tmp_path / "cat-provider")
+    for file, original, changed in COPY:
+        text = (place / file).read_text()
+        assert text.count(f"{original}\n") == 1, original
+        (place / file).write_text(text.replace(original, changed))
+    environ = {name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", "--silent", "test"], cwd=place, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    with running(cats := Part(tmp_path / "log", str(place), ".local/cat-names")):
+        with running(way := api(tmp_path, cats, cats)), connect(way) as client:
+            client.request("GET", "/dogs")
+            assert client.getresponse().status == 200
 
 
 @pytest.mark.slow

@@ -12,9 +12,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.checks import CheckError
-from infra.settings import EcsSettings
+from infra.settings import SERVICE, EcsSettings
 
-NAME = "dog-names"
 # Tags are immutable. Images without a tag expire, so a deployed tag never does.
 LIFECYCLE = Path(__file__).with_name("lifecycle.json")
 
@@ -22,23 +21,23 @@ LIFECYCLE = Path(__file__).with_name("lifecycle.json")
 def ensure_repository(ecr: Any) -> None:
     """Create the repository when it is missing; one that exists is adopted as it is."""
     try:
-        ecr.describe_repositories(repositoryNames=[NAME])
+        ecr.describe_repositories(repositoryNames=[SERVICE])
         return
     except ecr.exceptions.RepositoryNotFoundException:
         pass
     ecr.create_repository(
-        repositoryName=NAME,
+        repositoryName=SERVICE,
         imageTagMutability="IMMUTABLE",
         imageScanningConfiguration={"scanOnPush": True},
         encryptionConfiguration={"encryptionType": "AES256"},
     )
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=LIFECYCLE.read_text())
+    ecr.put_lifecycle_policy(repositoryName=SERVICE, lifecyclePolicyText=LIFECYCLE.read_text())
 
 
 def has_image(ecr: Any, tag: str) -> bool:
     """Whether the account's repository holds the tag."""
     try:
-        ecr.describe_images(repositoryName=NAME, imageIds=[{"imageTag": tag}])
+        ecr.describe_images(repositoryName=SERVICE, imageIds=[{"imageTag": tag}])
     except (ecr.exceptions.RepositoryNotFoundException, ecr.exceptions.ImageNotFoundException):
         return False
     return True
@@ -46,7 +45,7 @@ def has_image(ecr: Any, tag: str) -> bool:
 
 def check_image(session: boto3.Session, settings: EcsSettings) -> None:
     """The account's repository must hold the tag. Without credentials, or with another account's, the CDK CLI refuses by itself."""
-    name = f"{NAME}:{settings.image_tag}"
+    name = f"{SERVICE}:{settings.image_tag}"
     try:
         identity = session.client("sts", region_name=settings.region).get_caller_identity()
         ecr = session.client("ecr", region_name=settings.region)

@@ -1,4 +1,4 @@
-"""The dog-names service: two Fargate tasks on ARM that run one container each."""
+"""The service: two Fargate tasks on ARM that run one container each."""
 
 from typing import cast
 
@@ -11,18 +11,17 @@ from constructs import Construct
 from common.endpoint_service import PORT
 from common.network import Network
 from common.stack import acknowledge, closed_security_group, log_group
-from infra.repository import NAME
-from infra.settings import EcsSettings
+from infra.settings import SERVICE, EcsSettings
 
 TASKS = 2
 
 
-class DogNames(Construct):
+class ContainerService(Construct):
     """Runs the image of the settings' tag from the account's ECR repository; reaches the network's endpoints only."""
 
     def __init__(self, scope: Construct, id: str, *, network: Network, settings: EcsSettings) -> None:
         super().__init__(scope, id)
-        self.security_group = closed_security_group(self, network.vpc, "dog-names tasks")
+        self.security_group = closed_security_group(self, network.vpc, f"{SERVICE} tasks")
         network.allow_from(self.security_group)
         cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc)
         reason = "Container Insights is paid; the NLB's HealthyHostCount shows running tasks"
@@ -48,7 +47,7 @@ class DogNames(Construct):
 
     def _task(self, image_tag: str) -> ecs.FargateTaskDefinition:
         # The push step creates the repository, which outlives the stack: the stack only names it.
-        repository = ecr.Repository.from_repository_name(self, "Repository", NAME)
+        repository = ecr.Repository.from_repository_name(self, "Repository", SERVICE)
         linux = ecs.LinuxParameters(self, "Linux")
         linux.drop_capabilities(ecs.Capability.ALL)
         arm = ecs.RuntimePlatform(
@@ -56,7 +55,7 @@ class DogNames(Construct):
         )
         task = ecs.FargateTaskDefinition(self, "Task", cpu=256, memory_limit_mib=512, runtime_platform=arm)
         task.add_container(
-            "dog-names",
+            SERVICE,
             image=ecs.ContainerImage.from_ecr_repository(repository, image_tag),
             port_mappings=[ecs.PortMapping(container_port=PORT)],
             readonly_root_filesystem=True,
@@ -64,7 +63,7 @@ class DogNames(Construct):
             linux_parameters=linux,
             # Fargate's maximum; longer than the drain (100 s) plus the longest request (8 s).
             stop_timeout=Duration.seconds(120),
-            logging=ecs.LogDrivers.aws_logs(stream_prefix="dog-names", log_group=log_group(self)),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=SERVICE, log_group=log_group(self)),
         )
         # ECS may use both roles for tasks of this account alone. Sources: AmazonECS, task-iam-roles.html, and AWS's own example:
         # aws/agent-toolkit-for-aws, processing-s3-uploads-with-step-functions/references/iam-roles.md.

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from common.settings import PRINCIPAL, Settings, variable
 from infra.image import image_tag
 
+# The name of the service: of its container, its ECR repository and its alarm.
+SERVICE = "dog-names"
+TAGS = {"owner": "dogs-team", "service": SERVICE, "cost-center": "dogs"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EcsSettings(Settings):

@@ -8,16 +8,15 @@ from constructs import Construct
 from common.endpoint_service import EndpointService
 from common.network import Network
 from common.stack import BaseStack
-from infra.service import DogNames
-from infra.settings import EcsSettings
+from infra.service import ContainerService
+from infra.settings import SERVICE, TAGS, EcsSettings
 
 
 class EcsProviderStack(BaseStack):
     """Two Fargate tasks behind an internal NLB that the gateway's account reaches by PrivateLink."""
 
     def __init__(self, scope: Construct, *, settings: EcsSettings) -> None:
-        tags = {"owner": "dogs-team", "service": "dog-names", "cost-center": "dogs"}
-        super().__init__(scope, settings, description="dog-names on Fargate, reached by PrivateLink", tags=tags)
+        super().__init__(scope, settings, description=f"{SERVICE} on Fargate, reached by PrivateLink", tags=TAGS)
         # ECR keeps image layers in this bucket.
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         network = Network(
@@ -27,7 +26,8 @@ class EcsProviderStack(BaseStack):
             interfaces=["ecr.api", "ecr.dkr", "logs"],
             gateways={"s3": [iam.PolicyStatement(actions=["s3:GetObject"], resources=[layers])]},
         )
-        dog_names = DogNames(self, "DogNames", network=network, settings=settings)
+        # The id has the name of the first service that was built this way: another id would replace the tasks.
+        containers = ContainerService(self, "DogNames", network=network, settings=settings)
         endpoint_service = EndpointService(
             self,
             "EndpointService",
@@ -35,6 +35,6 @@ class EcsProviderStack(BaseStack):
             target_type=TargetType.IP,
             allowed_principal=settings.allowed_principal,
         )
-        endpoint_service.attach(dog_names.service, dog_names.security_group)
-        self.alarms.healthy_targets("dog-names", {"dog-names": endpoint_service.target_group})
+        endpoint_service.attach(containers.service, containers.security_group)
+        self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)

@@ -5,6 +5,7 @@ from aws_cdk import Stack
 from aws_cdk.assertions import Template
 
 from app import build
+from infra.settings import EcsSettings
 
 ENVIRON = {
     "AWS_ACCOUNT": "222222222222",
@@ -17,6 +18,6 @@ ENVIRON = {
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     app = build(ENVIRON, outdir=str(tmp_path_factory.mktemp("cdk.out")))
-    stack = app.node.find_child("ecs-provider")
+    stack = app.node.find_child(EcsSettings.stack)
     assert isinstance(stack, Stack)
     return Template.from_stack(stack)

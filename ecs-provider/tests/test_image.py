@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from common.checks import CheckError
 from infra.image import IMAGE, image_tag
-from infra.repository import NAME, check_image, ensure_repository, password
-from infra.settings import EcsSettings
+from infra.repository import check_image, ensure_repository, password
+from infra.settings import SERVICE, EcsSettings
 
 REGION = "us-west-2"
 
@@ -25,6 +25,11 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
         yield boto3.Session()
 
 
+def test_make_and_the_stack_have_one_name_of_the_service() -> None:
+    makefile = (IMAGE.parent / "Makefile").read_text()
+    assert re.findall("^SERVICE := (.*)", makefile, re.MULTILINE) == [SERVICE]
+
+
 def ecr(session: boto3.Session) -> Any:
     return session.client("ecr", region_name=REGION)
 
@@ -32,7 +37,7 @@ def ecr(session: boto3.Session) -> Any:
 def push(session: boto3.Session, tag: str) -> None:
     kind = "application/vnd.oci.image.manifest.v1+json"
     manifest = {"schemaVersion": 2, "mediaType": kind, "layers": [], "config": {"digest": "sha256:" + "0" * 64}}
-    ecr(session).put_image(repositoryName=NAME, imageTag=tag, imageManifest=json.dumps(manifest))
+    ecr(session).put_image(repositoryName=SERVICE, imageTag=tag, imageManifest=json.dumps(manifest))
 
 
 def settings(account: str = "123456789012") -> EcsSettings:
@@ -68,18 +73,18 @@ def test_the_image_is_built_with_the_go_that_the_tests_use() -> None:
 
 def test_the_repository_is_made_safe_when_it_is_missing(session: boto3.Session) -> None:
     ensure_repository(ecr(session))
-    [made] = ecr(session).describe_repositories(repositoryNames=[NAME])["repositories"]
+    [made] = ecr(session).describe_repositories(repositoryNames=[SERVICE])["repositories"]
     assert made["imageTagMutability"] == "IMMUTABLE"
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
-    [rule] = json.loads(ecr(session).get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"])["rules"]
+    [rule] = json.loads(ecr(session).get_lifecycle_policy(repositoryName=SERVICE)["lifecyclePolicyText"])["rules"]
     # A rule for tagged images would some day delete the deployed one.
     assert rule["selection"]["tagStatus"] == "untagged"
 
 
 def test_a_repository_that_exists_is_adopted_as_it_is(session: boto3.Session) -> None:
-    ecr(session).create_repository(repositoryName=NAME)
+    ecr(session).create_repository(repositoryName=SERVICE)
     ensure_repository(ecr(session))
-    [adopted] = ecr(session).describe_repositories(repositoryNames=[NAME])["repositories"]
+    [adopted] = ecr(session).describe_repositories(repositoryNames=[SERVICE])["repositories"]
     assert adopted["imageTagMutability"] == "MUTABLE"
 
 
@@ -89,7 +94,7 @@ def test_the_password_is_what_docker_login_takes(session: boto3.Session) -> None
 
 def test_fails_when_the_image_was_not_pushed(session: boto3.Session) -> None:
     tag = settings().image_tag
-    missing = f"dog-names:{tag} is not in ECR of account 123456789012; push it first: make push"
+    missing = f"{SERVICE}:{tag} is not in ECR of account 123456789012; push it first: make push"
     with pytest.raises(CheckError, match=missing):
         check_image(session, settings())
     ensure_repository(ecr(session))

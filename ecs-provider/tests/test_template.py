@@ -8,6 +8,7 @@ from aws_cdk import Stack
 from aws_cdk.assertions import Match, Template
 
 from app import build
+from infra import settings
 from tests.conftest import ENVIRON
 
 CONTAINER = {
@@ -79,7 +80,9 @@ def test_the_template_says_that(template: Template, fact: str) -> None:
 
 def test_alarms_go_to_the_topic_that_is_set(tmp_path: Path) -> None:
     topic = "arn:aws:sns:us-west-2:222222222222:alarms"
-    stack = build({**ENVIRON, "ALARM_TOPIC_ARN": topic}, outdir=str(tmp_path)).node.find_child("ecs-provider")
+    stack = build({**ENVIRON, "ALARM_TOPIC_ARN": topic}, outdir=str(tmp_path)).node.find_child(
+        settings.EcsSettings.stack
+    )
     assert isinstance(stack, Stack)
     Template.from_stack(stack).all_resources_properties(ALARM, {"AlarmActions": [topic]})
 
@@ -87,7 +90,7 @@ def test_alarms_go_to_the_topic_that_is_set(tmp_path: Path) -> None:
 def test_the_tag_names_the_image(template: Template) -> None:
     [task] = template.find_resources("AWS::ECS::TaskDefinition").values()
     [container] = task["Properties"]["ContainerDefinitions"]
-    assert container["Image"]["Fn::Join"][1][-1].endswith("/dog-names:001")
+    assert container["Image"]["Fn::Join"][1][-1].endswith(f"/{settings.SERVICE}:001")
 
 
 def test_the_task_role_may_do_nothing(template: Template) -> None:
