@@ -178,10 +178,10 @@ def test_a_copy_of_a_provider_passes_its_tests_and_serves(tmp_path: Path) -> Non
     environ = {name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")}
     done = subprocess.run(["make", "--silent", "test"], cwd=place, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    with running(cats := Part(tmp_path / "log", str(place), ".local/cat-names")):
-        with running(way := api(tmp_path, cats, cats)), connect(way) as client:
-            client.request("GET", "/dogs")
-            assert client.getresponse().status == 200
+    cats = Part(tmp_path / "log", str(place), ".local/cat-names")
+    with running(cats), running(way := api(tmp_path, cats, cats)), connect(way) as client:
+        client.request("GET", "/dogs")
+        assert client.getresponse().status == 200
 
 
 @pytest.mark.slow
