@@ -1,0 +1,72 @@
+"""Fifty services with three routes each: one stack, clean, with a way of its own for each, and served locally."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.processes import Part, connect, dogs, running
+from tools import synth
+from tools.reach import Network
+from tools.resources import read
+
+pytestmark = pytest.mark.slow
+FIRST = 8081
+ENTRY = """
+[services.s{port}]
+endpoint_service = "S{port}_SERVICE_NAME"
+endpoint_port = 8080
+listener_port = {port}
+health_path = "/healthz"
+timeout_seconds = 10
+routes = [{{ key = "{first}" }}, {{ key = "POST /s{port}" }}, {{ key = "GET /s{port}/{{id}}" }}]
+"""
+
+
+def fifty() -> str:
+    """The last service has the route of dog-names."""
+    ports = range(FIRST, FIRST + 50)
+    entries = [ENTRY.format(port=port, first="GET /dogs" if port == ports[-1] else f"GET /s{port}") for port in ports]
+    return "[api]\nthrottle = { rate = 50, burst = 100 }\n" + "".join(entries)
+
+
+@pytest.fixture(scope="module")
+def document() -> synth.Document:
+    return synth.synthesize("global-apigw", fifty())
+
+
+def test_a_tenth_of_the_resources_is_spare(document: synth.Document) -> None:
+    assert len(document["Resources"]) <= 450
+
+
+def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches(document: synth.Document) -> None:
+    network = Network(read(document))
+    ends = {end for _, _, end in network.listeners()}
+    reached = {to for source, _, to in network.flows() if source.startswith("LoadBalancer")}
+    assert len(ends) == 50 and ends == reached
+
+
+def test_cfn_lint_and_cdk_nag_have_nothing_to_say(tmp_path: Path) -> None:
+    (tmp_path / "services.toml").write_text(fifty())
+    environ = os.environ | synth.settings("global-apigw") | {"SERVICES": str(tmp_path / "services.toml")}
+    folder = ROOT / "global-apigw"
+    environ["PATH"] = f"{folder / '.venv/bin'}:{environ['PATH']}"
+    template = tmp_path / "out/global-apigw.template.json"
+    for command in (f"python -m common.tests.nag {template.parent}", f"cfn-lint {template} --regions us-west-2"):
+        done = subprocess.run(command.split(), cwd=folder, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_local_api_serves_them(document: synth.Document, tmp_path: Path) -> None:
+    (tmp_path / "template.json").write_text(json.dumps(document))
+    last = dogs(tmp_path)
+    command = f"python -m local {tmp_path}/template.json --config {tmp_path}/envoy.json --port {{port}}"
+    local = Part(tmp_path / "api.log", "global-apigw", f"{command} --endpoint {FIRST + 49}=127.0.0.1:{last.port}")
+    with running(last, local), connect(local) as client:
+        for path, status in (("/dogs", 200), (f"/s{FIRST}", 503), ("/nowhere", 404)):
+            client.request("GET", path)
+            answer = client.getresponse()
+            assert (answer.status, bool(answer.read())) == (status, True)
