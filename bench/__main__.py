@@ -9,10 +9,10 @@ import sys
 from bench.load import Run
 from bench.report import README, RESULTS, circumstances, sampled, table
 from bench.servers import Failed
-from bench.suites import api, dogs, times, todos, whole
+from bench.suites import api, dogs, size, times, todos, whole
 from tools import pages
 
-SUITES = {"dogs": dogs, "todos": todos, "api": api, "times": times, "whole": whole}
+SUITES = {"dogs": dogs, "todos": todos, "api": api, "size": size, "times": times, "whole": whole}
 BOUND_SECONDS = 8 * 60  # without `whole`
 
 

@@ -7,10 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
 from bench.load import Case, Run, Sample
+from bench.registries import FIRST_PORT, services
 from bench.report import Figure
 from bench.servers import OTHER_CPU, OWN_CPU, ROOT, Server, fetch, free_port, inherited, serve
 from tools import synth
@@ -21,7 +23,7 @@ DOG_NAMES = str(ROOT / "ecs-provider/.local/dog-names")
 
 def ratio(what: str, one: list[Sample], other: list[Sample]) -> list[float]:
     """Round by round, so that what slows the machine down for a while slows both."""
-    return [getattr(a, what) / getattr(b, what) for a, b in zip(one, other, strict=True)]
+    return quotients([getattr(each, what) for each in one], [getattr(each, what) for each in other])
 
 
 def dogs(run: Run) -> Iterator[Figure]:
@@ -95,6 +97,40 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.monotonic()
     work()
     return time.monotonic() - start
+
+
+def size(run: Run) -> Iterator[Figure]:
+    """Two services beside fifty, with three routes each: the synth, and the local API on the way to the last of them."""
+    with tempfile.TemporaryDirectory() as scratch, serve(DOG_NAMES, cpu=OTHER_CPU) as behind, ExitStack() as stack:
+        synths, starts, cases = [], [], {}
+        for count in (2, 50):
+            synthesis = partial(synth.synthesize, "global-apigw", services(count))
+            synths.append([seconds(synthesis) for _ in range(run.rounds)])
+            template = Path(scratch, f"{count}.json")
+            template.write_text(json.dumps(synthesis()))
+            command = [".venv/bin/python", "-m", "local", str(template), "--port", "{port}"]
+            command += ["--config", f"{scratch}/envoy-{count}.json", "--envoy", ".venv/bin/envoy"]
+            command += ["--endpoint", f"{FIRST_PORT + count - 1}={behind.url.removeprefix('http://')}"]
+            start = partial(serve, *command, folder="global-apigw", cpu=OWN_CPU)
+            starts.append([seconds(partial(started, start)) for _ in range(run.rounds)])
+            cases[f"{count} services"] = Case(stack.enter_context(start()))
+        few, many = run.measure("fifty services", cases)
+    (_, synth_many), (start_few, start_many) = synths, starts
+    yield Figure("50 services / 2: synth", quotients(*reversed(synths)), "×", "≤ 2")
+    yield Figure("50 services: synth", synth_many, "s", "≤ 5")
+    yield Figure("50 services / 2, local API: requests/s", ratio("rps", many, few), "×", "≥ 0.9")
+    yield Figure("50 services / 2, local API: p99", ratio("p99_ms", many, few), "×", "≤ 1.1")
+    later = [one - other for one, other in zip(start_many, start_few, strict=True)]
+    yield Figure("50 services, local API: answers later than with 2", later, "s", "≤ 1")
+
+
+def started(start: Callable[[], AbstractContextManager[Server]]) -> None:
+    with start():
+        pass
+
+
+def quotients(one: list[float], other: list[float]) -> list[float]:
+    return [a / b for a, b in zip(one, other, strict=True)]
 
 
 def times(run: Run) -> Iterator[Figure]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.registries import FIRST_PORT, services
 from tests.conftest import ROOT
 from tests.processes import Part, connect, dogs, running
 from tools import synth
@@ -14,28 +15,12 @@ from tools.reach import Network
 from tools.resources import read
 
 pytestmark = pytest.mark.slow
-FIRST = 8081
-ENTRY = """
-[services.s{port}]
-endpoint_service = "S{port}_SERVICE_NAME"
-endpoint_port = 8080
-listener_port = {port}
-health_path = "/healthz"
-timeout_seconds = 10
-routes = [{{ key = "{first}" }}, {{ key = "POST /s{port}" }}, {{ key = "GET /s{port}/{{id}}" }}]
-"""
-
-
-def fifty() -> str:
-    """The last service has the route of dog-names."""
-    ports = range(FIRST, FIRST + 50)
-    entries = [ENTRY.format(port=port, first="GET /dogs" if port == ports[-1] else f"GET /s{port}") for port in ports]
-    return "[api]\nthrottle = { rate = 50, burst = 100 }\n" + "".join(entries)
+FIFTY = services(50)
 
 
 @pytest.fixture(scope="module")
 def document() -> synth.Document:
-    return synth.synthesize("global-apigw", fifty())
+    return synth.synthesize("global-apigw", FIFTY)
 
 
 def test_a_tenth_of_the_resources_is_spare(document: synth.Document) -> None:
@@ -50,7 +35,7 @@ def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches
 
 
 def test_cfn_lint_and_cdk_nag_have_nothing_to_say(tmp_path: Path) -> None:
-    (tmp_path / "services.toml").write_text(fifty())
+    (tmp_path / "services.toml").write_text(FIFTY)
     environ = os.environ | synth.settings("global-apigw") | {"SERVICES": str(tmp_path / "services.toml")}
     folder = ROOT / "global-apigw"
     environ["PATH"] = f"{folder / '.venv/bin'}:{environ['PATH']}"
@@ -64,9 +49,9 @@ def test_the_local_api_serves_them(document: synth.Document, tmp_path: Path) -> 
     (tmp_path / "template.json").write_text(json.dumps(document))
     last = dogs(tmp_path)
     command = f"python -m local {tmp_path}/template.json --config {tmp_path}/envoy.json --port {{port}}"
-    local = Part(tmp_path / "api.log", "global-apigw", f"{command} --endpoint {FIRST + 49}=127.0.0.1:{last.port}")
+    local = Part(tmp_path / "api.log", "global-apigw", f"{command} --endpoint {FIRST_PORT + 49}=127.0.0.1:{last.port}")
     with running(last, local), connect(local) as client:
-        for path, status in (("/dogs", 200), (f"/s{FIRST}", 503), ("/nowhere", 404)):
+        for path, status in (("/dogs", 200), (f"/s{FIRST_PORT}", 503), ("/nowhere", 404)):
             client.request("GET", path)
             answer = client.getresponse()
             assert (answer.status, bool(answer.read())) == (status, True)
