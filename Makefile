@@ -73,10 +73,10 @@ deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	$(call all_are_set,$(NEEDED))
 	$(if $(ALARM_TOPIC_ARN),$(error ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with \
 		ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in docs/deploy.md))
-	@$(PYTHON) tools/service_names.py
+	@$(PYTHON) tools/service_names.py >/dev/null
 	@$(MAKE) --silent -C ecs-provider preflight $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider preflight $(call as,EC2)
-	@$(MAKE) --silent -C global-apigw preflight $(call as,GATEWAY) UNKNOWN="DOGNAME_SERVICE_NAME TODO_SERVICE_NAME"
+	@$(MAKE) --silent -C global-apigw preflight $(call as,GATEWAY) UNKNOWN="$$($(PYTHON) tools/service_names.py)"
 	@$(MAKE) --silent deploy-ecs
 	@$(MAKE) --silent deploy-ec2
 	@$(MAKE) --silent deploy-gateway

@@ -1,7 +1,7 @@
 """The endpoint service names that the gateway is deployed with: exported ones, else those from the providers' deploys.
 
 `python tools/service_names.py COMMAND…` prints the names, exports them and becomes the command. Without a command it refuses
-exported names that the next deploys of the providers may change.
+exported names that the next deploys of the providers may change, and prints the variables whose values these deploys yield.
 """
 
 import json
@@ -56,7 +56,9 @@ def main(command: list[str]) -> None:
     if found := [*problems(exported, before=not command)]:
         print("\n".join(f"error: {problem}" for problem in found), file=sys.stderr)
         sys.exit(2)
-    if command:
+    if not command:
+        print(*SOURCES)
+    else:
         for variable, (stack, output) in SOURCES.items():
             origin = "the environment" if exported[variable] else f"{stack}/.outputs/{stack}.json"
             os.environ[variable] = exported[variable] or deployed(stack, output)
