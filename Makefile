@@ -156,13 +156,16 @@ cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write the idle cost a month of t
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench
-bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/.local/baselines ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
+bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/node_modules/.bin/autocannon bench/.local/baselines ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
 	@$(PY) -m bench $(BENCH)
 
 bench/.venv/installed: bench/requirements.txt | $(UV)
 	@$(UV) venv --quiet --clear --python $(PY) bench/.venv
 	@VIRTUAL_ENV=bench/.venv $(UV) pip sync --quiet --require-hashes $<
 	@touch $@
+
+bench/node_modules/.bin/autocannon: bench/package-lock.json | build-ecs-provider
+	@cd bench && PATH=../ecs-provider/.venv/bin:$$PATH npm ci --silent && touch -c ../$@
 
 # Built with the compiler of ecs-provider; only the standard library is used.
 GO := GOTOOLCHAIN=local GOPROXY=off CGO_ENABLED=0 ecs-provider/.venv/bin/go

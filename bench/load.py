@@ -1,12 +1,13 @@
 """Load by wrk, in rounds that visit the cases forwards and backwards in turn."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.servers import OTHER_CPU, Failed, Server, on
+from bench.servers import OTHER_CPU, ROOT, Failed, Server, on
 
 CONNECTIONS = 32
 # As the gateway sends it.
@@ -59,6 +60,28 @@ def sample(case: Case, seconds: int) -> Sample:
     command = [*on(case.server.cpu and OTHER_CPU), *WRK, f"-d{seconds}s", *script, case.server.url + case.path]
     output = subprocess.check_output(command, text=True, timeout=seconds + 30)
     return Sample(*parse(output), case.server.resident_mb())
+
+
+def p99_at(server: Server, path: str, rate: float, seconds: int) -> float:
+    """The 99th percentile in ms at a rate of requests a second that does not wait for answers.
+
+    autocannon counts a request from the moment when it was due, so that a server that stalls cannot hide what it kept waiting.
+    """
+    command = [
+        "bench/node_modules/.bin/autocannon",
+        "--json",
+        "--connections",
+        str(CONNECTIONS),
+        "--overallRate",
+        f"{rate:.0f}",
+    ]
+    output = subprocess.check_output(
+        [*command, "--duration", str(seconds), server.url + path], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    result = json.loads(output)
+    if result["errors"] or result["non2xx"]:
+        raise Failed(f"autocannon: {result['errors']} errors, {result['non2xx']} answers that are no 2xx")
+    return float(result["latency"]["p99"])
 
 
 def parse(output: str) -> tuple[float, float]:
