@@ -348,7 +348,6 @@ class Invariant:
 
     def __init__(self, gateway: Gateway, old: Routes, new: Routes) -> None:
         self.gateway, self.old, self.new, self.broken = gateway, old, new, list[str]()
-        gateway.forget()
 
     def __call__(self, step: str, type: str) -> None:
         self.gateway.forget(type)
@@ -373,6 +372,7 @@ class Team:
         deploy(GATEWAY, self.synth(registry, **self.names))
         remove_route_settings()
         self.now, self.has_stack = registry, True
+        self.gateway.forget()
 
     def changes(self, registry: Registry) -> list[Document]:
         """What `make diff` tells of a deploy of this registry."""
@@ -389,6 +389,7 @@ class Team:
             self.now = registry
         if self.has_stack:
             remove_route_settings()
-            self.gateway.forget()
+            for type in ("TargetGroup", "Stage") if now and not done.reasons else ("",):
+                self.gateway.forget(type)  # new targets are healthy now
             assert self.gateway.routes() == expected(self.now, self.names)
         return done
