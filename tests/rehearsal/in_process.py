@@ -383,7 +383,7 @@ class Team:
         now = expected(self.now, self.names) if self.has_stack else {}
         look = Invariant(self.gateway, now, expected(registry, self.names))
         done = deploy(GATEWAY, self.synth(registry, **self.names), fail=fail, look=look if now else ignore)
-        assert look.broken == []
+        assert not look.broken, look.broken
         self.has_stack = done.status != "ROLLBACK_COMPLETE"
         if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "no changes"):
             self.now = registry
@@ -391,5 +391,6 @@ class Team:
             remove_route_settings()
             for type in ("TargetGroup", "Stage") if now and not done.reasons else ("",):
                 self.gateway.forget(type)  # new targets are healthy now
-            assert self.gateway.routes() == expected(self.now, self.names)
+            found, wanted = self.gateway.routes(), expected(self.now, self.names)
+            assert found == wanted, (found, wanted)
         return done
