@@ -50,6 +50,7 @@ Routes = dict[str, dict[str, Any]]  # by route key
 OPEN, SECURED = (
     tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
 )
+UPDATES = tomllib.loads(Path(__file__).with_name("updates.toml").read_text())
 
 
 class Done(NamedTuple):
@@ -208,24 +209,6 @@ def provider(account: str) -> str:
     return str(made["ServiceName"])
 
 
-# The calls whose answers a step changes, by the end of its type. No other type of the template is on a way of a request.
-CHANGES = {
-    "SecurityGroup": ["describe_security_groups"],
-    "SecurityGroupEgress": ["describe_security_groups"],
-    "SecurityGroupIngress": ["describe_security_groups"],
-    "VPCEndpoint": ["describe_vpc_endpoints", "describe_network_interfaces", "describe_target_health"],
-    "LoadBalancer": ["describe_load_balancers"],
-    "Listener": ["describe_listeners", "describe_target_health"],
-    "TargetGroup": ["describe_target_health"],
-    "Api": ["get_apis"],
-    "Authorizer": ["get_authorizer"],
-    "Integration": ["get_integrations"],
-    "Route": ["get_routes"],
-    "Stage": ["get_stage"],
-    "VpcLink": ["get_vpc_links"],
-}
-
-
 class Gateway:
     """What clients meet, by the gateway's own APIs. Answers stay known until a step changes them."""
 
@@ -234,7 +217,7 @@ class Gateway:
 
     def forget(self, type: str = "") -> None:
         """What a step of this type changes, or everything."""
-        for call in CHANGES.get(type.rpartition("::")[2], []) if type else [*self.known]:
+        for call in UPDATES["reads"].get(type.rpartition("::")[2], []) if type else [*self.known]:
             self.known.pop(call, None)
 
     def ask(self, call: str, **arguments: str | list[str]) -> Any:
