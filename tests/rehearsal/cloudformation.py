@@ -26,6 +26,10 @@ class RefuseWhatMotoSkips(logging.Filter):
 def create_change_set(self: models.CloudFormationBackend, **arguments: Any) -> tuple[str, str]:
     """AWS refuses unknown types and other types here, before anything is made."""
     known = [stack for stack in self.stacks.values() if stack.name == arguments["stack_name"]]
+    for stack in [
+        each for each in known if each.status == "REVIEW_IN_PROGRESS"
+    ]:  # of a change set that was not executed
+        known.remove(self.stacks.pop(stack.stack_id))
     made = operations.made_of(known[0]) if known else {}
     for name, resource in models.Stack.parse_template(arguments["template"])["Resources"].items():
         resource_class(resource["Type"])

@@ -138,11 +138,8 @@ def upload_assets(account: str, template: Document) -> None:
         code.writestr("index.py", "")
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
-            where = {
-                "Bucket": f"cdk-hnb659fds-assets-{account}-{REGION}",
-                "Key": resource["Properties"]["Code"]["S3Key"],
-            }
-            client("s3", account, REGION).put_object(**where, Body=archive.getvalue())
+            bucket, key = f"cdk-hnb659fds-assets-{account}-{REGION}", resource["Properties"]["Code"]["S3Key"]
+            client("s3", account, REGION).put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
 
 
 def ignore(step: str, type: str) -> None:
@@ -246,10 +243,8 @@ class Gateway:
     def services(self, listener_arn: str, link: list[str]) -> set[str]:
         """The endpoint services that answer behind the listener."""
         [balancer] = self.ask("elbv2.describe_load_balancers")
-        own, listeners = (
-            balancer["SecurityGroups"],
-            self.ask("elbv2.describe_listeners", LoadBalancerArn=balancer["LoadBalancerArn"]),
-        )
+        own, arn = balancer["SecurityGroups"], balancer["LoadBalancerArn"]
+        listeners = self.ask("elbv2.describe_listeners", LoadBalancerArn=arn)
         [listener] = [each for each in listeners if each["ListenerArn"] == listener_arn]
         if not self.lets_through(link, own, listener["Port"]):
             return set()
@@ -258,13 +253,13 @@ class Gateway:
         ends = [end for end in self.ask("ec2.describe_vpc_endpoints") if end["State"] == "available"]
         behind = {address[eni]: end for end in ends for eni in end.get("NetworkInterfaceIds", ())}
         group = listener["DefaultActions"][0]["TargetGroupArn"]
+        targets = self.ask("elbv2.describe_target_health", TargetGroupArn=group)
+        healthy = [each["Target"] for each in targets if each["TargetHealth"]["State"] == "healthy"]
+        reached = [(behind[each["Id"]], each["Port"]) for each in healthy]
         return {
-            behind[each["Target"]["Id"]]["ServiceName"]
-            for each in self.ask("elbv2.describe_target_health", TargetGroupArn=group)
-            if each["TargetHealth"]["State"] == "healthy"
-            and self.lets_through(
-                own, [one["GroupId"] for one in behind[each["Target"]["Id"]]["Groups"]], each["Target"]["Port"]
-            )
+            end["ServiceName"]
+            for end, port in reached
+            if self.lets_through(own, [each["GroupId"] for each in end["Groups"]], port)
         }
 
     def routes(self) -> Routes:
@@ -278,13 +273,11 @@ class Gateway:
             integration = integrations[route["Target"].removeprefix("integrations/")]
             kind, jwt = route["AuthorizationType"], None
             if kind == "JWT":
-                jwt = self.ask("apigatewayv2.get_authorizer", **api, AuthorizerId=route["AuthorizerId"])[
-                    "JwtConfiguration"
-                ]
+                authorizer = self.ask("apigatewayv2.get_authorizer", **api, AuthorizerId=route["AuthorizerId"])
+                jwt = authorizer["JwtConfiguration"]
             # Else a client could call itself anybody.
-            assert {"NONE": "remove", "JWT": "overwrite"}[kind] + ":header.x-auth-subject" in integration[
-                "RequestParameters"
-            ]
+            identity = {"NONE": "remove", "JWT": "overwrite"}[kind] + ":header.x-auth-subject"
+            assert identity in integration["RequestParameters"], f"{route['RouteKey']} lets clients set the subject"
             settings = stage["RouteSettings"].get(route["RouteKey"], stage["DefaultRouteSettings"])
             found[route["RouteKey"]] = {
                 "services": self.services(integration["IntegrationUri"], links[integration["ConnectionId"]]),

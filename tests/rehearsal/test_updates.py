@@ -31,7 +31,7 @@ def edited(change: dict[str, Any]) -> tuple[Registry, Registry]:
     after = copy.deepcopy(before)
     for path, value in [*((path, None) for path in change.get("remove", [])), *change.get("set", {}).items()]:
         *parts, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        place: Any = reduce(getitem, parts, after)  # type: ignore[arg-type,call-overload]
+        place: Any = reduce(getitem, parts, after)  # type: ignore[arg-type]
         if last == "+":
             place.append(value)
         elif value is None:
