@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 from .bindings import client
 from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
-from .in_process import OPEN, UPDATES, Registry, Synth, Team, accounts, deploy, provider
+from .in_process import OPEN, SECURED, UPDATES, Registry, Synth, Team, accounts, deploy, provider
 
 pytestmark = pytest.mark.slow
 CHANGES = {each["is"]: each for each in UPDATES["change"]}
@@ -73,6 +73,41 @@ def test_no_route_is_out_of_order_while_a_deploy_changes(team: Team, name: str) 
         assert done.status == "UPDATE_COMPLETE", done.reasons
         verbs = [step.split()[0] == "DELETE" for step in done.steps]
         assert verbs == sorted(verbs)  # deletions come last
+
+
+def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
+    team.deploy(SECURED)
+    api, elb, ec2 = (client(service, GATEWAY, REGION) for service in ("apigatewayv2", "elbv2", "ec2"))
+    id = {"ApiId": api.get_apis()["Items"][0]["ApiId"]}
+    [route] = [each for each in api.get_routes(**id)["Items"] if each["RouteKey"] == "POST /todo"]
+    balancer = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    listener, other = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    [group, *_] = ec2.describe_vpc_endpoints()["VpcEndpoints"][-1]["Groups"]
+    provided = client("elbv2", EC2, REGION)
+    [of_provider, *_] = provided.describe_load_balancers()["LoadBalancers"]
+    port, action = {"Port": other["Port"]}, listener["DefaultActions"]
+    refused: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
+        (api.create_route, {**id, "RouteKey": "GET /dogs"}, "Conflict.*already exists"),
+        (api.delete_integration, {**id, "IntegrationId": route["Target"].partition("/")[2]}, "Conflict.*dependencies"),
+        (api.delete_authorizer, {**id, "AuthorizerId": route["AuthorizerId"]}, "Conflict.*referenced"),
+        (
+            api.update_stage,
+            {**id, "StageName": "$default", "RouteSettings": {"GET /x": {}}},
+            "find Route by key GET /x",
+        ),
+        (
+            elb.create_listener,
+            {**port, "LoadBalancerArn": balancer, "Protocol": "TCP", "DefaultActions": action},
+            "Duplicate",
+        ),
+        (elb.modify_listener, {**port, "ListenerArn": listener["ListenerArn"]}, "DuplicateListener"),
+        (elb.delete_target_group, {"TargetGroupArn": action[0]["TargetGroupArn"]}, "ResourceInUse"),
+        (provided.delete_load_balancer, {"LoadBalancerArn": of_provider["LoadBalancerArn"]}, "ResourceInUse"),
+        (ec2.delete_security_group, {"GroupId": group["GroupId"]}, "DependencyViolation"),
+    ]
+    for call, arguments, reason in refused:
+        with pytest.raises(ClientError, match=reason):
+            call(**arguments)
 
 
 def test_a_failure_at_any_step_is_rolled_back_and_the_next_deploy_goes_through(team: Team) -> None:
