@@ -82,7 +82,7 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
     [route] = [each for each in api.get_routes(**id)["Items"] if each["RouteKey"] == "POST /todo"]
     balancer = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
     listener, other = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
-    [group, *_] = ec2.describe_vpc_endpoints()["VpcEndpoints"][-1]["Groups"]
+    ends = ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-endpoint-state", "Values": ["available"]}])["VpcEndpoints"]
     provided = client("elbv2", EC2, REGION)
     [of_provider, *_] = provided.describe_load_balancers()["LoadBalancers"]
     port, action = {"Port": other["Port"]}, listener["DefaultActions"]
@@ -103,7 +103,7 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
         (elb.modify_listener, {**port, "ListenerArn": listener["ListenerArn"]}, "DuplicateListener"),
         (elb.delete_target_group, {"TargetGroupArn": action[0]["TargetGroupArn"]}, "ResourceInUse"),
         (provided.delete_load_balancer, {"LoadBalancerArn": of_provider["LoadBalancerArn"]}, "ResourceInUse"),
-        (ec2.delete_security_group, {"GroupId": group["GroupId"]}, "DependencyViolation"),
+        (ec2.delete_security_group, {"GroupId": ends[0]["Groups"][0]["GroupId"]}, "DependencyViolation"),
     ]
     for call, arguments, reason in refused:
         with pytest.raises(ClientError, match=reason):
