@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,26 @@ import pytest
 from bench.registries import FIRST_PORT, services
 from tests.conftest import ROOT
 from tests.processes import Part, connect, dogs, running
-from tools import synth
+from tests.rehearsal import in_process
+from tests.rehearsal.environment import ECS
 from tools.reach import Network
 from tools.resources import read
+from tools.synth import Document, settings, synthesize
 
 pytestmark = pytest.mark.slow
 FIFTY = services(50)
 
 
 @pytest.fixture(scope="module")
-def document() -> synth.Document:
-    return synth.synthesize("global-apigw", FIFTY)
+def document() -> Document:
+    return synthesize("global-apigw", FIFTY)
 
 
-def test_a_tenth_of_the_resources_is_spare(document: synth.Document) -> None:
+def test_a_tenth_of_the_resources_is_spare(document: Document) -> None:
     assert len(document["Resources"]) <= 450
 
 
-def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches(document: synth.Document) -> None:
+def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches(document: Document) -> None:
     network = Network(read(document))
     ends = {end for _, _, end in network.listeners()}
     reached = {to for source, _, to in network.flows() if source.startswith("LoadBalancer")}
@@ -36,7 +39,7 @@ def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches
 
 def test_cfn_lint_and_cdk_nag_have_nothing_to_say(tmp_path: Path) -> None:
     (tmp_path / "services.toml").write_text(FIFTY)
-    environ = os.environ | synth.settings("global-apigw") | {"SERVICES": str(tmp_path / "services.toml")}
+    environ = os.environ | settings("global-apigw") | {"SERVICES": str(tmp_path / "services.toml")}
     folder = ROOT / "global-apigw"
     environ["PATH"] = f"{folder / '.venv/bin'}:{environ['PATH']}"
     template = tmp_path / "out/global-apigw.template.json"
@@ -45,7 +48,7 @@ def test_cfn_lint_and_cdk_nag_have_nothing_to_say(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_local_api_serves_them(document: synth.Document, tmp_path: Path) -> None:
+def test_the_local_api_serves_them(document: Document, tmp_path: Path) -> None:
     (tmp_path / "template.json").write_text(json.dumps(document))
     last = dogs(tmp_path)
     command = f"python -m local {tmp_path}/template.json --config {tmp_path}/envoy.json --port {{port}}"
@@ -55,3 +58,10 @@ def test_the_local_api_serves_them(document: synth.Document, tmp_path: Path) -> 
             client.request("GET", path)
             answer = client.getresponse()
             assert (answer.status, bool(answer.read())) == (status, True)
+
+
+def test_the_rehearsal_deploys_them() -> None:
+    with in_process.synths() as synth, in_process.accounts():
+        names = {f"S{FIRST_PORT + number}_SERVICE_NAME": in_process.provider(ECS) for number in range(50)}
+        done = in_process.Team(synth["global-apigw"], names).deploy(tomllib.loads(FIFTY))
+    assert done.status == "CREATE_COMPLETE", done.reasons
