@@ -269,9 +269,7 @@ def delete(goal: Operation, kind: str, *, ends_create: bool = False) -> bool:
     stack, definitions = goal.stack, {name: each.definition for name, each in goal.made.items()}
     stack.output_map = parsing.OutputMap(goal.map, {}, stack.stack_id)
     left = goal.delete(dict(goal.made), retained(definitions, definitions, "DeletionPolicy", ends_create), attempts=1)
-    if not left:
-        goal.made.clear()
-    goal.show()
+    goal.show()  # what stays is still listed, as DELETE_SKIPPED
     event(stack, f"{kind}_FAILED" if left else f"{kind}_COMPLETE", left and f"could not delete {left}")
     return not left
 
