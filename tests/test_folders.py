@@ -25,7 +25,7 @@ def app(folder: str, place: Path, before: str = "", **environ: str) -> subproces
 
 
 @pytest.mark.slow
-@each_folder
+@pytest.mark.parametrize("folder", FOLDERS[1:])  # a copy of the first one, with another name, is in test_end_to_end.py
 def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")}
     copy_sources(folder, tmp_path)
