@@ -156,7 +156,7 @@ cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write the idle cost a month of t
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench
-bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/node_modules/.bin/autocannon bench/.local/baselines ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
+bench: $(VENV)/installed build-all $(FOLDERS:%=synth-%) bench/.venv/installed bench/node_modules/.bin/loadtest bench/.local/baselines ## Measure all side by side in 8 minutes, renew bench/results.json and bench/README.md
 	@$(PY) -m bench $(BENCH)
 
 bench/.venv/installed: bench/requirements.txt | $(UV)
@@ -164,7 +164,7 @@ bench/.venv/installed: bench/requirements.txt | $(UV)
 	@VIRTUAL_ENV=bench/.venv $(UV) pip sync --quiet --require-hashes $<
 	@touch $@
 
-bench/node_modules/.bin/autocannon: bench/package-lock.json | build-ecs-provider
+bench/node_modules/.bin/loadtest: bench/package-lock.json | build-ecs-provider
 	@cd bench && PATH=../ecs-provider/.venv/bin:$$PATH npm ci --silent && touch -c ../$@
 
 # Built with the compiler of ecs-provider; only the standard library is used.
