@@ -27,9 +27,12 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above
             return nodeid
         if path.removeprefix("tests/test_") in ("faults.py", "drain.py", "bad_input.py", "end_to_end.py"):
             return "whole path"  # in global-apigw/.local
-        # These two have accounts in their own process; the others share a server.
-        alone = path.removeprefix("tests/rehearsal/test_") in ("updates.py", "histories.py")
-        return "rehearsal" if path.startswith("tests/rehearsal/") and not alone else path
+        match path.removeprefix("tests/rehearsal/test_"):
+            case "updates.py" | "histories.py":  # have accounts in their own process
+                return path
+            case "left_table.py" | "deployed_again.py":  # need a server, and nothing that others have deployed
+                return "stranger"
+        return "rehearsal" if path.startswith("tests/rehearsal/") else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler:
