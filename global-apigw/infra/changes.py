@@ -65,7 +65,10 @@ def _read(document: Document) -> Api:
         lookup = template.follow(group["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
         found = template.references(lookup)
         [endpoint] = [each.properties for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
-        [name] = [tag["Value"] for tag in endpoint["Tags"] if tag["Key"] == "Name"]
+        # Before endpoints had names, each had a security group of its own, which had the name.
+        group_of = template.follow(endpoint["SecurityGroupIds"][0], "AWS::EC2::SecurityGroup").properties
+        old_name = group_of["GroupDescription"].removeprefix("endpoint of ")
+        [name] = [tag["Value"] for tag in endpoint.get("Tags", ()) if tag["Key"] == "Name"] or [old_name]
         names[listener.logical_id] = name
         targets = f"{endpoint['ServiceName']}:{group['Port']}"
         services[name] = Service(listener.properties["Port"], targets, group["HealthCheckPath"])

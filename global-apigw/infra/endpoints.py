@@ -58,6 +58,9 @@ class Endpoints:
             open=False,
         )
         Tags.of(endpoint).add("Name", name)
+        # The rules must be there before an endpoint takes this group, and before a listener exists, to which a route may lead.
+        rules = [each for group in self._groups for each in group.node.children if isinstance(each, RULES)]
+        endpoint.node.add_dependency(*(rule for rule in rules if rule.to_port in (ALL_PORTS, port)))
         group = target_group(
             self._balancer,
             f"{name}-targets",
@@ -70,9 +73,6 @@ class Endpoints:
         listener = self._nlb.add_listener(
             name, port=service.listener_port, protocol=elbv2.Protocol.TCP, default_target_groups=[group]
         )
-        # A route leads to a listener as soon as it exists, so the rules must be there before.
-        rules = [each for group in self._groups for each in group.node.children if isinstance(each, RULES)]
-        listener.node.add_dependency(*(rule for rule in rules if rule.to_port in (ALL_PORTS, port)))
         return listener, group
 
     def _addresses(self, scope: Construct, endpoint: ec2.InterfaceVpcEndpoint) -> list[str]:

@@ -1,5 +1,6 @@
 """A change of the registry is explained before a deploy: changes.toml has the changes and the lines."""
 
+import copy
 import re
 import tomllib
 from pathlib import Path
@@ -55,3 +56,14 @@ def test_the_stage_loses_the_settings_of_routes_that_the_template_has_no_more(
     session.client().delete_route_settings.assert_called_once_with(
         ApiId="an-api", StageName="$default", RouteKey="GET /gone"
     )
+
+
+def test_a_stack_from_before_endpoints_had_names_is_compared(document: dict[str, Any]) -> None:
+    old = copy.deepcopy(document)
+    endpoints = [body["Properties"] for body in old["Resources"].values() if body["Type"] == "AWS::EC2::VPCEndpoint"]
+    for endpoint in endpoints:
+        [tag] = endpoint.pop("Tags")
+        endpoint["SecurityGroupIds"] = [{"Ref": f"Sg{tag['Value']}"}]
+        group = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": f"endpoint of {tag['Value']}"}}
+        old["Resources"][f"Sg{tag['Value']}"] = group
+    assert len(endpoints) == 2 and compare_routes(old, document) == []

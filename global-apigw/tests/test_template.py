@@ -119,12 +119,12 @@ def test_the_stage_waits_for_routes_that_its_settings_name(template: Template) -
     assert {*template.find_resources(f"{API}Route")} <= {*stage["DependsOn"]}
 
 
-def test_a_listener_waits_for_the_rules_that_lead_to_its_service(template: Template) -> None:
-    # A route that moves to the listener must lead to the targets at once.
+def test_an_endpoint_and_so_its_listener_waits_for_the_rules_that_lead_to_it(template: Template) -> None:
+    # An endpoint that takes the group, or a route that moves to the listener, must reach the targets at once.
     rules = [*template.find_resources(f"{GROUP}Ingress"), *template.find_resources(f"{GROUP}Egress")]
     assert len(rules) == 4
-    for listener in template.find_resources(f"{BALANCING}Listener").values():
-        assert {*rules} == {*listener["DependsOn"]}
+    for endpoint in template.find_resources(ENDPOINT).values():
+        assert {*rules} == {*endpoint["DependsOn"]}
 
 
 @pytest.mark.parametrize(

@@ -241,12 +241,7 @@ def update(type: str, made: Any, old: Properties, new: Properties, account: str,
         return binding.update_from_cloudformation_json(made, made.physical_resource_id, definition, account, region)
     service, _, call = line["call"].partition(".")
     api, arguments = client(service, account, region), ARGUMENTS.get(type, dict)(new)
-    shape = input_shape(api, call)
-    # Some services begin the names of their arguments with a small letter.
-    names = {name[0].upper() + name[1:]: name for name in shape.members}
-    given = {names[key]: arguments[key] for key in differing & names.keys() & arguments.keys()}
-    needs = {*shape.required_members, *(names[key] for key in line.get("with", []))}
-    own = {name: arguments.get(name[0].upper() + name[1:]) or made.physical_resource_id for name in needs}
+    own, given = call_arguments(input_shape(api, call), made, line, arguments, old, new)
     if given:
         getattr(api, call)(**own, **given)
     for key, removal in line.get("removed", {}).items():
@@ -254,7 +249,36 @@ def update(type: str, made: Any, old: Properties, new: Properties, account: str,
             getattr(api, removal)(**own)
     if service == "elbv2":
         set_attributes(api, made.physical_resource_id, new, old.get("Targets", []))
+    if service == "ec2" and "Tags" in differing:
+        set_tags(api, made.physical_resource_id, old.get("Tags"), new.get("Tags"))
     return made
+
+
+def call_arguments(
+    shape: Any, made: Any, line: Properties, arguments: Properties, old: Properties, new: Properties
+) -> tuple[Properties, Properties]:
+    """What the call needs to find the resource, and what it changes."""
+    # Some services begin the names of their arguments with a small letter.
+    names = {name[0].upper() + name[1:]: name for name in shape.members}
+    given = {names[key]: arguments[key] for key in changed(old, new) & names.keys() & arguments.keys()}
+    given |= added_and_gone(line.get("lists", {}), old, new)
+    needs = {*shape.required_members, *(names[key] for key in line.get("with", []))}
+    own = {name: arguments.get(name[0].upper() + name[1:]) or made.physical_resource_id for name in needs}
+    return own, given
+
+
+def set_tags(ec2: Any, id: str, old: list[Any] | None, new: list[Any] | None) -> None:
+    for change, tags in ((ec2.delete_tags, old), (ec2.create_tags, new)):
+        if tags:
+            change(Resources=[id], Tags=tags)
+
+
+def added_and_gone(lists: Properties, old: Properties, new: Properties) -> Properties:
+    """By the arguments of a call: what is new in each list, and what is gone."""
+    parts: dict[str, set[str]] = {}
+    for key, (added, gone) in lists.items():
+        parts |= {added: {*new[key]} - {*old[key]}, gone: {*old[key]} - {*new[key]}}
+    return {name: sorted(part) for name, part in parts.items() if part}
 
 
 def delete(type: str, made: Any, definition: Properties, account: str, region: str) -> None:
