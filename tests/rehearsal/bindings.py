@@ -277,7 +277,8 @@ def added_and_gone(lists: Properties, old: Properties, new: Properties) -> Prope
     """By the arguments of a call: what is new in each list, and what is gone."""
     parts: dict[str, set[str]] = {}
     for key, (added, gone) in lists.items():
-        parts |= {added: {*new[key]} - {*old[key]}, gone: {*old[key]} - {*new[key]}}
+        before, after = {*old.get(key, ())}, {*new.get(key, ())}
+        parts |= {added: after - before, gone: before - after}
     return {name: sorted(part) for name, part in parts.items() if part}
 
 
