@@ -130,6 +130,12 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write what the templates open into README.md, docs/security.md and docs/security/
 	@$(PY) -m tools.security
 
+# Another registry needs a file of its own: make openapi SERVICES=examples/secured.toml TO=secured.yaml
+.PHONY: openapi
+openapi: $(VENV)/dev ## Write what the API offers, as one OpenAPI document, into docs/openapi.yaml
+	@$(MAKE) --silent -C global-apigw routes SERVICES=$(or $(SERVICES),services.toml) >/dev/null
+	@$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
+
 .PHONY: rehearse $(FOLDERS:%=cdk-%)
 rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
 	@echo "== rehearsal" && $(PY) -m pytest tests/rehearsal
@@ -137,7 +143,7 @@ $(FOLDERS:%=cdk-%): cdk-%: $(UV)
 	@$(MAKE) --silent -C $* .venv/installed node_modules/.bin/cdk
 
 .PHONY: rehearse-boot
-rehearse-boot: $(UV) ## Boot an instance of ec2-provider on this machine; takes root on Linux and mmdebstrap
+rehearse-boot: $(UV)
 	@echo "== ec2-provider: rehearse-boot" && $(MAKE) --silent -C ec2-provider rehearse-boot
 
 .PHONY: check

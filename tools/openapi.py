@@ -9,7 +9,6 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,8 @@ from tools.synth import ROOT
 
 Part = dict[str, Any]
 PAGE, REGISTRY = ROOT / "docs/openapi.yaml", ROOT / "global-apigw/services.toml"
-HEAD = "# `make openapi` writes this file from the registry and the contracts of the services.\n"
-# In JSON: a component by reference, and a name that a document has once. Of a component it is the reference to it.
-COMPONENT = re.compile(r'(?<!\\)"(#/components/[^"]+)"')
-NAME = re.compile(r'(?<!\\)"(#/components/\w+/|operationId": ")([^"]+)')
+# In JSON, what a document has once: a component, by the reference to it, and an operation's id.
+NAME = re.compile(r'"(#/components/\w+/|operationId": ")([^"\\]+)"')
 
 
 def read(path: Path) -> Part:
@@ -33,25 +30,18 @@ def read(path: Path) -> Part:
     return {**document, "components": components}
 
 
-def problems(contract: Part) -> Iterator[str]:
-    """Why a contract cannot be merged."""
-    text = json.dumps(contract)
-    if not re.match(r"3\.[01]\.", version := str(contract.get("openapi"))):
-        yield f"is OpenAPI {version}, expected 3.0 or 3.1"
-    for key in re.findall(r'(?<!\\)"(nullable|exclusiveM\w+)": (?:true|false)', text):
-        yield f"has a {key} that is true or false, expected what OpenAPI 3.1 has instead"
-    for reference in re.findall(r'(?<!\\)"\$ref": "([^"]*)', text):
-        if reference not in contract["components"]:
-            yield f"refers to {reference}, expected one of its own components"
-
-
 def contracts() -> dict[str, Part]:
     """The contracts of the providers that are here, by path."""
     paths = [path for path in sorted(ROOT.glob("*/openapi.yaml")) if path.with_name("app.py").exists()]
     found = {str(path.relative_to(ROOT)): read(path) for path in paths}
     for path, contract in found.items():
-        for problem in problems(contract):
-            sys.exit(f"error: {path} {problem}")
+        text, version = json.dumps(contract), f"openapi: {contract.get('openapi')}"
+        wrong = [each for each in re.findall(r'"\$ref": "([^"]*)"', text) if each not in contract["components"]]
+        # 3.0 has these as booleans.
+        wrong += re.findall(r'"(nullable|exclusiveM\w+)": (?:true|false)', text)
+        wrong += [] if re.match(r"openapi: 3\.[01]\.", version) else [version]
+        if wrong:
+            sys.exit(f"error: {path} has {', '.join(wrong)}, expected OpenAPI 3.1 that refers to its own components")
     return found
 
 
@@ -66,8 +56,9 @@ def public(contract: Part) -> dict[str, Part]:
     """The operations that are not internal, by route key; each has the parameters of its path too."""
     found = {}
     for path, item in contract.get("paths", {}).items():
-        for method, operation in item.items():
-            if "responses" in operation and not operation.get("x-internal"):
+        for method in {"get", "head", "post", "put", "patch", "delete", "options"} & item.keys():
+            operation = {**item[method], "responses": item[method].get("responses", {})}
+            if not operation.get("x-internal"):
                 listed = [*item.get("parameters", []), *operation.get("parameters", [])]
                 unique = {(each["name"], each["in"]): each for each in (follow(contract, each) for each in listed)}
                 found[f"{method.upper()} {path}"] = {**operation, "parameters": [*unique.values()]}
@@ -95,9 +86,9 @@ def either(api: Part, service: Part, own: Part) -> Part:
     return {"description": text, "content": content, **({"headers": headers} if headers else {})}
 
 
-def operation(api: Part, route: Part, throttle: Part, known: Part | None) -> Part:
+def operation(api: Part, route: Part, known: Part | None) -> Part:
     """What the contract knows, or else the registry, with the limit, the authorization and the answers of the gateway."""
-    method, path = route["key"].split()
+    (method, path), throttle = route["key"].split(), route["throttle"]
     simple = {"in": "path", "required": True, "schema": {"type": "string"}}
     bare = {"parameters": [{"name": name, **simple} for name in re.findall(r"{(\w+)}", path)], "responses": {}}
     given: Part = known or bare
@@ -111,30 +102,19 @@ def operation(api: Part, route: Part, throttle: Part, known: Part | None) -> Par
     limit = f"At most {throttle['rate']:g} requests a second and {throttle['burst']} at once, of all clients together."
     # One of the scopes is enough.
     tokens = [{"jwt": [scope]} for scope in route.get("scopes", [])] or [{"jwt": []}]
-    return {key: value for key, value in given.items() if value and key != "servers"} | {
-        "description": f"{given.get('description', '')}\n\n{limit}".strip(),
-        "responses": dict(sorted(responses.items())),
-        "security": tokens if secured else [],
-        "x-throttle": throttle,
-    }
+    limits = {"description": f"{given.get('description', '')}\n\n{limit}".strip(), "x-throttle": throttle}
+    answered = {"responses": dict(sorted(responses.items())), "security": tokens if secured else []}
+    return {key: value for key, value in given.items() if value and key != "servers"} | answered | limits
 
 
-def renamed(text: str, service: str, shared: set[tuple[str, str]]) -> Part:
-    """A contract, in which the names that another one has too start with the service's."""
-    contract: Part = json.loads(
-        NAME.sub(lambda name: f'"{name[1]}{service}.{name[2]}' if name.groups() in shared else name[0], text)
-    )
-    return contract
-
-
-def sections(api: Part) -> Part:
-    """The components that a route needs, by section."""
+def needed(api: Part) -> Part:
+    """The components that the routes need, by section."""
     found: Part = {}
-    needed: set[str] = set()
-    while new := {*COMPONENT.findall(json.dumps([api["paths"], found]))} - needed:
-        needed |= new
-        for section, name in (reference.split("/")[2:] for reference in sorted(new)):
-            found.setdefault(section, {})[name] = api["components"][f"#/components/{section}/{name}"]
+    known: set[tuple[str, str]] = set()
+    while new := {each for each in NAME.findall(json.dumps([api["paths"], found])) if each[0][0] == "#"} - known:
+        known |= new
+        for start, name in sorted(new):
+            found.setdefault(start.split("/")[2], {})[name] = api["components"][start + name]
     return found
 
 
@@ -145,34 +125,28 @@ def document(registry: Part, contracts: dict[str, Part]) -> Part:
     texts = {path: json.dumps(contracts.get(path, {})) for path in used.values()}
     count = Counter(name for text in texts.values() for name in {*NAME.findall(text)})
     for service, path in used.items():
-        contract = renamed(texts[path], service, {name for name in count if count[name] > 1})
+        text = texts[path]
+        for start, name in (each for each in count if count[each] > 1):
+            text = text.replace(f'"{start}{name}"', f'"{start}{service}.{name}"')
+        contract = json.loads(text)
         api["components"] |= contract.get("components", {})
         api["tags"].append({"name": service, "description": path or "Its contract is not here."})
         for route in services[service]["routes"]:
             method, place = route["key"].split()
-            throttle = route.get("throttle", registry["api"]["throttle"])
-            added = operation(api, route, throttle, public(contract).get(route["key"]))
+            added = operation(api, {**registry["api"], **route}, public(contract).get(route["key"]))
             api["paths"].setdefault(place, {})[method.lower()] = added | {"tags": [service]}
-    api["components"] = sections(api)
+    api["components"] = needed(api)
     if jwt := registry["api"].get("jwt"):
         url = f"{jwt['issuer'].rstrip('/')}/.well-known/openid-configuration"
-        text = f"A token for {' or '.join(jwt['audience'])}."
-        scheme = {"type": "openIdConnect", "openIdConnectUrl": url, "description": text}
+        scheme = {"type": "openIdConnect", "openIdConnectUrl": url, "x-audience": jwt["audience"]}
         api["components"]["securitySchemes"] = {"jwt": scheme}
-    return api
-
-
-def text(registry: Path) -> str:
-    """The document of a registry's file."""
-    merged = document(tomllib.loads(registry.read_text()), contracts())
     # Through JSON, so that YAML has no aliases.
-    return HEAD + yaml.safe_dump(json.loads(json.dumps(merged)), sort_keys=False, allow_unicode=True, width=120)
+    return json.loads(json.dumps(api))  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
-    registry, path = sys.argv[1:]
-    if bool(registry) != bool(path):
-        sys.exit(
-            "error: SERVICES and TO belong together, expected a registry and the file for its document, or neither"
-        )
-    Path(path or PAGE).write_text(text(REGISTRY.parent / (registry or REGISTRY.name)))
+    services, to = sys.argv[1:]
+    if bool(services) != bool(to):
+        sys.exit("error: expected SERVICES=REGISTRY and TO=FILE, or neither: docs/openapi.yaml is of services.toml")
+    merged = document(tomllib.loads((REGISTRY.parent / (services or REGISTRY)).read_text()), contracts())
+    Path(to or PAGE).write_text(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=120))
