@@ -1,6 +1,7 @@
 """One document of the API: exactly the routes of the registry, with what contracts, registry and gateway say of them."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,11 @@ from tools.openapi import PAGE, REGISTRY, contract_of, contracts, document, publ
 
 DEFAULT, SECURED = REGISTRY.read_text(), (REGISTRY.parent / "examples/secured.toml").read_text()
 # A service whose contract is in no folder here.
-CATS = """
-[services.cats]
-routes = [
-  { key = "PUT /cats/{catId}", throttle = { rate = 0.5, burst = 1 }, auth = "jwt" },
-  { key = "GET /cats" },
-]
-"""
+CATS = '[services.cats]\nroutes = [{ key = "PUT /cats/{catId}", auth = "jwt" }, { key = "GET /cats" }]'
 REFUSED = {
     "swagger: '2.0'": "openapi: None",
     "openapi: 3.0.3\nx: {nullable: true}": "nullable",
-    "openapi: 3.1.0\nx: {$ref: other.yaml#/x}": "other.yaml#/x",
+    "openapi: 3.1.0\nx: {$ref: a#/x}": "a#/x",
 }
 
 
@@ -49,11 +44,10 @@ def test_the_document_is_valid_and_has_what_the_registry_and_the_contracts_have(
         own = ["429", "503", *["413"] * (key[0] == "P"), *["401", "403"] * ("auth" in route)]
         security = [{"jwt": [scope]} for scope in route.get("scopes", [])] or [{"jwt": []}] * ("auth" in route)
         assert found["responses"].keys() == {*kept.get(key, ["default"]), *own}
-        assert (found["tags"], found["security"]) == ([name], security)
-        assert found["x-throttle"] == route.get("throttle", registry["api"]["throttle"])
-        assert [each["name"] for each in found.get("parameters", []) if f"{{{each['name']}}}" in key] == (
-            [key.partition("{")[2][:-1]] if "{" in key else []
-        )
+        throttle = route.get("throttle", registry["api"]["throttle"])
+        assert [found[what] for what in ("tags", "security", "x-throttle")] == [[name], security, throttle]
+        in_path = [each["name"] for each in found.get("parameters", []) if each["in"] == "path"]
+        assert in_path == re.findall(r"{(\w+)}", key)
 
 
 def test_an_answer_of_the_service_or_of_the_gateway_may_be_either() -> None:
@@ -77,7 +71,7 @@ def test_names_of_two_contracts_keep_their_meanings() -> None:
 def test_of_two_contracts_with_a_route_the_title_decides() -> None:
     two = {name: {"info": {"title": name}, "paths": {"/x": {"get": {}}}} for name in ("dogs", "cats")}
     assert contract_of("cats", {"routes": [{"key": "GET /x"}]}, two) == "cats"
-    with pytest.raises(SystemExit, match="dogs and cats have routes of mice, expected one of them with the title mice"):
+    with pytest.raises(SystemExit, match="dogs and cats have routes of mice, expected one"):
         contract_of("mice", {"routes": [{"key": "GET /x"}]}, two)
 
 
