@@ -52,23 +52,22 @@ def follow(document: Part, part: Part) -> Part:
     return part
 
 
-def public(contract: Part) -> dict[str, Part]:
-    """The operations that are not internal, by route key; each has the parameters of its path too."""
+def operations(contract: Part) -> dict[str, Part]:
+    """The operations by route key; each has the parameters of its path too."""
     found = {}
     for path, item in contract.get("paths", {}).items():
         for method in {"get", "head", "post", "put", "patch", "delete", "options"} & item.keys():
             operation = {**item[method], "responses": item[method].get("responses", {})}
-            if not operation.get("x-internal"):
-                listed = [*item.get("parameters", []), *operation.get("parameters", [])]
-                unique = {(each["name"], each["in"]): each for each in (follow(contract, each) for each in listed)}
-                found[f"{method.upper()} {path}"] = {**operation, "parameters": [*unique.values()]}
+            listed = [*item.get("parameters", []), *operation.get("parameters", [])]
+            unique = {(each["name"], each["in"]): each for each in (follow(contract, each) for each in listed)}
+            found[f"{method.upper()} {path}"] = {**operation, "parameters": [*unique.values()]}
     return found
 
 
 def contract_of(name: str, service: Part, contracts: dict[str, Part]) -> str:
     """The path of the contract that has a route of the service; of several, the one with the service's name as title."""
     keys = {route["key"] for route in service["routes"]}
-    found = [path for path, contract in contracts.items() if keys & public(contract).keys()]
+    found = [path for path, contract in contracts.items() if keys & operations(contract).keys()]
     found = [path for path in found if contracts[path]["info"]["title"] == name] or found
     if len(found) > 1:
         sys.exit(f"error: {' and '.join(found)} have routes of {name}, expected one of them with the title {name}")
@@ -133,7 +132,7 @@ def document(registry: Part, contracts: dict[str, Part]) -> Part:
         api["tags"].append({"name": service, "description": path or "Its contract is not here."})
         for route in services[service]["routes"]:
             method, place = route["key"].split()
-            added = operation(api, {**registry["api"], **route}, public(contract).get(route["key"]))
+            added = operation(api, {**registry["api"], **route}, operations(contract).get(route["key"]))
             api["paths"].setdefault(place, {})[method.lower()] = added | {"tags": [service]}
     api["components"] = needed(api)
     if jwt := registry["api"].get("jwt"):
