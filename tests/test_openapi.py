@@ -10,8 +10,7 @@ import yaml
 from openapi_spec_validator import validate
 
 from tests.conftest import ROOT
-from tools import openapi
-from tools.openapi import PAGE, REGISTRY, contract_of, contracts, document, operations
+from tools.openapi import PAGE, REGISTRY, contract_of, contracts, document, operations, read
 
 DEFAULT, SECURED = REGISTRY.read_text(), (REGISTRY.parent / "examples/secured.toml").read_text()
 # A service whose contract is in no folder here.
@@ -28,9 +27,7 @@ def test_the_document_is_valid_and_has_what_the_registry_and_the_contracts_have(
     registry = tomllib.loads(text)
     validate(api := document(registry, contracts()))
     routes = {route["key"]: (name, route) for name, each in registry["services"].items() for route in each["routes"]}
-    kept = {
-        key: {*each["responses"]} for contract in contracts().values() for key, each in operations(contract).items()
-    }
+    kept = {key: each["responses"] for one in map(operations, contracts().values()) for key, each in one.items()}
     schemes = [each["openIdConnectUrl"] for each in api["components"].get("securitySchemes", {}).values()]
     assert schemes == ["https://issuer.example.com/.well-known/openid-configuration"] * ("jwt" in registry["api"])
     assert operations(api).keys() == routes.keys()
@@ -52,7 +49,7 @@ def test_an_answer_of_the_service_or_of_the_gateway_may_be_either() -> None:
 
 
 def test_contracts_with_the_same_names_are_merged() -> None:
-    dogs = openapi.read(ROOT / "ecs-provider/openapi.yaml")
+    dogs = read(ROOT / "ecs-provider/openapi.yaml")
     dogs["paths"]["/dogs"]["parameters"] = [{"name": "q", "in": "query", "schema": {}}]
     dogs["paths"]["/dogs"]["get"]["responses"]["5XX"] = {"description": "Luna sleeps."}
     cats = json.loads(json.dumps(dogs).replace("/dogs", "/cats").replace("Luna", "Tom"))
@@ -75,7 +72,7 @@ def test_of_two_contracts_with_a_route_the_title_decides() -> None:
 
 
 def test_fails_when_a_contract_cannot_be_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi, "ROOT", tmp_path)
+    monkeypatch.setattr("tools.openapi.ROOT", tmp_path)
     (tmp_path / "cats").mkdir()
     for name in ("app.py", "openapi.yaml"):
         (tmp_path / "cats" / name).write_text("openapi: 2.0.0\nx: {nullable: true, $ref: other.yaml}")
