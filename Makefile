@@ -133,6 +133,8 @@ security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write what the templates ope
 # Another registry needs a file of its own: make openapi SERVICES=examples/secured.toml TO=secured.yaml
 .PHONY: openapi
 openapi: $(VENV)/dev ## Write what the API offers, as one OpenAPI document, into docs/openapi.yaml
+	@$(MAKE) --silent -C global-apigw .venv/installed
+	@# Names the mistakes of a registry.
 	@$(MAKE) --silent -C global-apigw routes SERVICES=$(or $(SERVICES),services.toml) >/dev/null
 	@$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
 
