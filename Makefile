@@ -88,6 +88,12 @@ drift: $(UV) ## Show what was changed by hand in the three accounts since the de
 	@$(MAKE) --silent -C ec2-provider drift $(call as,EC2)
 	@$(MAKE) --silent -C global-apigw drift $(call as,GATEWAY)
 
+# It reads the accounts whose profiles are set, or the gateway's alone with exported credentials. boto3 is the gateway's.
+.PHONY: doctor
+doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
+	@$(MAKE) --silent -C global-apigw $(VENV)/installed
+	@global-apigw/$(PY) -m tools.doctor "$$ROUTE"
+
 .PHONY: destroy
 destroy: $(UV) ## Delete all three, the gateway first; the table and the image repository stay
 	$(call all_are_set,$(NEEDED))
@@ -114,7 +120,7 @@ test-together: $(VENV)/dev build-all
 	@echo "== tests" && $(PY) -m pytest -m "not slow"
 
 .PHONY: test-image
-test-image: $(UV) ## Build, push, pull and run the image with docker or podman
+test-image: $(UV)
 	@echo "== ecs-provider: test-image" && $(MAKE) --silent -C ecs-provider test-image
 
 .PHONY: lint $(FOLDERS:%=lint-%)

@@ -49,16 +49,18 @@ def tell(is_broken: object, name: str, owner: str, /, **values: Any) -> str:
 
 def route_hop(route: Answer, stage: Answer, owner: str) -> Hop:
     key = route["RouteKey"]
-    limits = {**stage["DefaultRouteSettings"], **stage.get("RouteSettings", {}).get(key, {})}
+    limits = {**stage.get("DefaultRouteSettings", {}), **stage.get("RouteSettings", {}).get(key, {})}
     rate, burst = limits.get("ThrottlingRateLimit"), limits.get("ThrottlingBurstLimit")
-    fault = tell(0 in (rate, burst), "throttled", owner, key=key, rate=rate, burst=burst)
+    fault = tell(not stage, "stage", owner) or tell(
+        0 in (rate, burst), "throttled", owner, key=key, rate=rate, burst=burst
+    )
     return Hop("route", f"{key}, {rate} requests/s, {burst} at once", fault)
 
 
 def authorizer_hop(route: Answer, authorizer: Answer, owner: str, fetch: Fetch) -> Hop:
     if route["AuthorizationType"] == "NONE":
         return Hop("authorizer", "none, the route is open")
-    issuer, problem = authorizer["JwtConfiguration"]["Issuer"], ""
+    issuer, problem = authorizer.get("JwtConfiguration", {}).get("Issuer", "none"), ""
     try:
         if (named := fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration").get("issuer")) != issuer:
             problem = f"calls itself {named}"
@@ -134,6 +136,9 @@ def runtime_hops(stack: Stack) -> Iterator[Hop]:
     account = stack.account
     for arn in stack.of_type("AWS::ECS::Service"):
         service = account.first("ecs.describe_services", cluster=arn.split("/")[1], services=[arn])
+        if service.get("status") != "ACTIVE":
+            yield Hop("tasks", "no service", tell(True, "tasks", stack.owner, name=arn))
+            continue
         task = account.one("ecs.describe_task_definition", taskDefinition=service["taskDefinition"])["taskDefinition"]
         image = task["containerDefinitions"][0]["image"].partition("/")[2]
         repository, _, tag = image.partition(":")
@@ -144,9 +149,33 @@ def runtime_hops(stack: Stack) -> Iterator[Hop]:
     for name in stack.of_type("AWS::AutoScaling::AutoScalingGroup"):
         group = account.first("autoscaling.describe_auto_scaling_groups", AutoScalingGroupNames=[name])
         yield Hop(
-            "instances", ", ".join(f"{each['InstanceId']} {each['LifecycleState']}" for each in group["Instances"])
+            "instances",
+            ", ".join(f"{each['InstanceId']} {each['LifecycleState']}" for each in group.get("Instances", ())),
         )
     if name := stack.outputs.get("tablename", ""):
         status = account.one("dynamodb.describe_table", TableName=name).get("Table", {}).get("TableStatus", "missing")
         is_broken = status not in ("ACTIVE", "UPDATING")
         yield Hop("table", f"{name} {status}", tell(is_broken, "table", stack.owner, table=name, status=status))
+
+
+def endpoint_hop(end: Answer, id: str, name: str, service_name: str, owner: str, provider: str) -> Hop:
+    state = end.get("State", "deleted")
+    # It is the provider that accepts.
+    who = provider if state.lower() in ("pendingacceptance", "rejected") else owner
+    values = {"id": id, "name": name, "state": state, "service": service_name.rpartition(".")[2]}
+    fault = tell(state.lower() != "available", f"endpoint {state.lower()}", who, **values)
+    return Hop("endpoint", f"{id} {state}", fault)
+
+
+def stale_hop(account: Account, owner: str, group: str, name: str, end: Answer) -> Hop | None:
+    """Unless the targets are the addresses of the endpoint, or it has none."""
+    own = end.get("NetworkInterfaceIds", ())
+    placed = account.all("ec2.describe_network_interfaces")
+    addresses = sorted(each["PrivateIpAddress"] for each in placed if each["NetworkInterfaceId"] in own)
+    targets = account.all("elbv2.describe_target_health", TargetGroupArn=group)
+    # Those that an update has taken out are still listed as draining.
+    found = sorted(each["Target"]["Id"] for each in targets if each["TargetHealth"]["State"] != "draining")
+    if not addresses or found == addresses:
+        return None
+    values = {"name": name, "found": ", ".join(found), "expected": ", ".join(addresses)}
+    return Hop("targets", values["found"], tell(True, "stale", owner, **values))

@@ -1,12 +1,15 @@
 """`make doctor` names each fault, and no other beside it. The faults are put into the accounts in this process."""
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto.apigatewayv2.models import VpcLink, apigatewayv2_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.dynamodb.models import dynamodb_backends
@@ -14,6 +17,7 @@ from moto.ec2.models import ec2_backends
 from moto.ecr.models import ecr_backends
 from moto.elbv2.models import elbv2_backends
 
+from tools import doctor
 from tools.account import Account
 from tools.doctor import examine
 
@@ -23,6 +27,7 @@ from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, access_key
 from .in_process import SECURED, Synth, accounts, deploy
 
 pytestmark = pytest.mark.slow
+SAYS = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
 OWNERS = {ECS: "dogs-team", EC2: "todo-team", GATEWAY: "platform-team"}
 ISSUER = {"issuer": SECURED["api"]["jwt"]["issuer"]}
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
@@ -57,11 +62,10 @@ def deployed(synth: dict[str, Synth]) -> Iterator[None]:
         deploy(GATEWAY, synth[FOLDER[GATEWAY]](SECURED, **names))
         for account, owner in OWNERS.items():  # the CDK CLI sets them; they are not in the template
             cloudformation_backends[account][REGION].get_stack(FOLDER[account]).tags = {"owner": owner}
-        elb = client("elbv2", ECS, REGION)
+        elb, ecr = client("elbv2", ECS, REGION), client("ecr", ECS, REGION)
         [group] = elb.describe_target_groups()["TargetGroups"]
         tasks = [{"Id": f"10.0.0.{number}", "Port": 8080} for number in (8, 9)]
         elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=tasks)
-        ecr = client("ecr", ECS, REGION)
         ecr.create_repository(repositoryName="dog-names")
         ecr.put_image(repositoryName="dog-names", imageTag="local", imageManifest=MANIFEST)
         patch.setattr(load_balancers, "health", health)
@@ -88,9 +92,9 @@ class Parts:
         api = apigatewayv2_backends[GATEWAY][REGION]
         [link], [http] = api.vpc_links.values(), api.apis.values()
         self.settings = http.stages["$default"].route_settings
-        names = {"link": link.sg_ids, "balancer": self.balancer.security_groups, "ends": self.end.security_group_ids}
-        self.groups: dict[str, Any] = {name: ec2.get_security_group_from_id(ids[0]) for name, ids in names.items()}
-        self.tables = dynamodb_backends[EC2][REGION].tables
+        groups = link.sg_ids, self.balancer.security_groups, self.end.security_group_ids
+        self.link, self.own, self.ends = (ec2.get_security_group_from_id(ids[0]) for ids in groups)
+        self.database = dynamodb_backends[EC2][REGION]
         self.repository = ecr_backends[ECS][REGION].repositories["dog-names"]
 
 
@@ -118,96 +122,28 @@ def gone(patch: Patch, parts: Parts) -> None:
     patch.delitem(parts.services, parts.service.id)
 
 
-PLATFORM, TODO, DOGS = (f"{OWNERS[account]} ({account}):" for account in (GATEWAY, EC2, ECS))
-DRIFT = "make drift shows what was changed by hand"
-LOOK = "look at the console output of the instances (ec2-provider/README.md, Look inside an instance)"
-RULE = f"{PLATFORM} add the rule again; {DRIFT}"
-AGAIN = f"{PLATFORM} docs/operate.md, Re-create a lost endpoint"
-ACCEPT = "aws ec2 accept-vpc-endpoint-connections --service-id vpce-svc-… --vpc-endpoint-ids vpce-…"
-# Fault → how it is injected, and the sentence with … for the rest of an id.
-FAULTS: dict[str, tuple[Callable[[Patch, Parts], object], str]] = {
-    "no healthy target": (
-        lambda patch, _: sick(patch, 2, "Target.Timeout", EC2, GATEWAY),
-        f"503: no healthy target behind todo in {EC2} (Target.Timeout: i-…, i-…); {TODO} {LOOK}",
-    ),
-    "one of two": (
-        lambda patch, _: sick(patch, 1, "Target.FailedHealthChecks", EC2),
-        f"1 of 2 targets behind todo in {EC2} is healthy (Target.FailedHealthChecks: i-…): the next loss is an outage; {TODO} {LOOK}",
-    ),
-    "wrong health path": (
-        lambda patch, parts: patch.setattr(parts.group, "health_check_path", "/health"),
-        f"503: the health path of todo in {EC2} is /health, expected /healthz as deployed; {TODO} set it back; {DRIFT}",
-    ),
-    "only the gateway's targets": (
-        lambda patch, _: sick(patch, 2, "Target.Timeout", GATEWAY),
-        f"503: no healthy target behind todo (Target.Timeout: 10.0.0.5, 10.0.1.5); {PLATFORM} run make drift: everything behind them is in order",
-    ),
-    "endpoint pending": (
-        lambda patch, parts: patch.setattr(parts.end, "state", "pendingAcceptance"),
-        f"503: the endpoint vpce-… of todo waits for acceptance; {TODO} {ACCEPT}",
-    ),
-    "endpoint rejected": (
-        lambda patch, parts: patch.setattr(parts.end, "state", "rejected"),
-        f"503: the endpoint vpce-… of todo was rejected; {TODO} {ACCEPT}, or say why not",
-    ),
-    "endpoint deleted": (
-        lambda patch, parts: patch.setattr(parts.end, "state", "deleted"),
-        f"503: the endpoint vpce-… of todo is deleted; {AGAIN}",
-    ),
-    "endpoint service gone": (
-        gone,
-        f"503: the endpoint service vpce-svc-… of todo is gone; {TODO} deploy it again, and tell the gateway's team its new name",
-    ),
-    "principal not admitted": (
-        lambda patch, parts: patch.setattr(parts.service, "principals", []),
-        f"the endpoint service vpce-svc-… of todo does not admit {GATEWAY}; {TODO} deploy it with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{GATEWAY}:root",
-    ),
-    "VPC link inactive": (
-        lambda patch, _: link_is(patch, vpcLinkStatus="INACTIVE"),
-        f"503: the VPC link LINK is INACTIVE, because 60 days went by without traffic; {PLATFORM} send requests, such as make smoke URL=…; it becomes active within minutes",
-    ),
-    "VPC link failed": (
-        lambda patch, _: link_is(patch, vpcLinkStatus="FAILED", vpcLinkStatusMessage="no free address"),
-        f"503: the VPC link LINK is FAILED; {PLATFORM} look at its status message, then replace it: no free address",
-    ),
-    "stale addresses": (
-        lambda patch, parts: patch.setattr(parts.interface, "private_ip_address", "10.0.0.77"),
-        f"503: the targets of todo are 10.0.0.5, 10.0.1.5, its endpoint has the addresses 10.0.0.77, 10.0.1.5; {AGAIN}",
-    ),
-    **{
-        f"no {way} rule of the {name}": (
-            lambda patch, parts, way=way, name=name: patch.setattr(parts.groups[name], f"{way}_rules", []),
-            f"503: the {way} rule of sg-… {'to' if way == 'egress' else 'from'} sg-… for TCP {ports} is missing; {RULE}",
-        )
-        for name, way, ports in (
-            ("link", "egress", "0-65535"),
-            ("balancer", "ingress", "0-65535"),
-            ("balancer", "egress", "8080"),
-            ("ends", "ingress", "8080"),
-        )
-    },
-    "listener missing": (
-        lambda patch, parts: patch.delitem(parts.balancer.listeners, parts.listener),
-        f"503: the listener of todo on port 8082 is missing; {PLATFORM} add a listener for TCP on this port that forwards to ARN; {DRIFT}",
-    ),
-    "provider's listener missing": (
-        lambda patch, parts: patch.setattr(parts.provider, "listeners", {}),
-        f"503: the listener of todo on port 8080 is missing; {TODO} add a listener for TCP on this port that forwards to ARN; {DRIFT}",
-    ),
-    "throttled": (
-        lambda patch, parts: patch.setitem(
-            parts.settings, "GET /dogs", {"throttlingRateLimit": 0, "throttlingBurstLimit": 9}
-        ),
-        f"429: GET /dogs is throttled to 0 requests/s, 9 at once; {PLATFORM} set its throttle in services.toml, then run make deploy-gateway",
-    ),
-    "image missing": (
-        lambda patch, parts: patch.setattr(parts.repository, "images", []),
-        f"the image dog-names:local is missing in ECR, so that no task can start; {DOGS} push it, or deploy with another IMAGE_TAG",
-    ),
-    "table missing": (
-        lambda patch, parts: [patch.delitem(parts.tables, name) for name in [*parts.tables]],
-        f"503: the table TABLE is missing; {TODO} docs/operate.md, Restore the table to a second, and serve it",
-    ),
+INJECT: dict[str, Callable[[Patch, Parts], object]] = {
+    "no healthy target": lambda patch, _: sick(patch, 2, "Target.Timeout", EC2, GATEWAY),
+    "one of two": lambda patch, _: sick(patch, 1, "Target.FailedHealthChecks", EC2),
+    "wrong health path": lambda patch, parts: patch.setattr(parts.group, "health_check_path", "/health"),
+    "only the gateway's targets": lambda patch, _: sick(patch, 2, "Target.Timeout", GATEWAY),
+    "endpoint pending": lambda patch, parts: patch.setattr(parts.end, "state", "pendingAcceptance"),
+    "endpoint rejected": lambda patch, parts: patch.setattr(parts.end, "state", "rejected"),
+    "endpoint deleted": lambda patch, parts: patch.setattr(parts.end, "state", "deleted"),
+    "endpoint service gone": gone,
+    "principal not admitted": lambda patch, parts: patch.setattr(parts.service, "principals", []),
+    "VPC link inactive": lambda patch, _: link_is(patch, vpcLinkStatus="INACTIVE"),
+    "VPC link failed": lambda patch, _: link_is(patch, vpcLinkStatus="FAILED", vpcLinkStatusMessage="no free address"),
+    "stale addresses": lambda patch, parts: patch.setattr(parts.interface, "private_ip_address", "10.0.0.77"),
+    "no egress rule of the link": lambda patch, parts: patch.setattr(parts.link, "egress_rules", []),
+    "no ingress rule of the balancer": lambda patch, parts: patch.setattr(parts.own, "ingress_rules", []),
+    "no egress rule of the balancer": lambda patch, parts: patch.setattr(parts.own, "egress_rules", []),
+    "no ingress rule of the ends": lambda patch, parts: patch.setattr(parts.ends, "ingress_rules", []),
+    "listener missing": lambda patch, parts: patch.delitem(parts.balancer.listeners, parts.listener),
+    "provider's listener missing": lambda patch, parts: patch.setattr(parts.provider, "listeners", {}),
+    "throttled": lambda patch, parts: patch.setitem(parts.settings, "GET /dogs", {"throttlingRateLimit": 0}),
+    "image missing": lambda patch, parts: patch.setattr(parts.repository, "images", []),
+    "table missing": lambda patch, parts: patch.setattr(parts.database, "tables", {}),
 }
 
 
@@ -224,10 +160,65 @@ def test_nothing_is_broken() -> None:
     assert faults() == faults(GATEWAY) == []
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", SAYS)
 def test_the_fault_is_named_and_no_other(name: str, monkeypatch: Patch) -> None:
-    inject, says = FAULTS[name]
-    inject(monkeypatch, Parts())
-    found = [shown(each) for each in faults()]
-    print(f"{name} | {found}")
-    assert found == [says]
+    INJECT[name](monkeypatch, Parts())
+    assert [shown(each) for each in faults()] == [SAYS[name]]
+
+
+def test_an_issuer_that_cannot_be_read_or_has_another_name_is_named() -> None:
+    def unreachable(url: str) -> Any:
+        raise OSError("timed out")
+
+    todo = "platform-team (111111111111): tell the team of the issuer, or correct issuer in [api.jwt] of services.toml and run make deploy-gateway"
+    issuer = ISSUER["issuer"]
+    assert faults(fetch=unreachable) == [f"401: the issuer {issuer} cannot be read from here (timed out); {todo}"]
+    assert faults(fetch=lambda url: {"issuer": "x"}) == [f"401: the issuer {issuer} calls itself x; {todo}"]
+
+
+def test_what_the_gateway_s_account_cannot_see_is_said_with_whom_to_ask(
+    monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = (
+        f"not seen (no profile for its account); ask the team of todo in {EC2} to run make doctor with a profile for it"
+    )
+    monkeypatch.setattr(doctor, "open_accounts", lambda environ: [opened(GATEWAY)])
+    assert doctor.main("GET /todo", {"AWS_REGION": REGION}) == 1  # nobody answers as the issuer
+    assert f"unseen  provider          {ask}\n" in capsys.readouterr().out
+    sick(monkeypatch, 2, "Target.Timeout", GATEWAY)
+    [fault] = faults(GATEWAY)
+    assert fault.startswith("503: no healthy target behind todo (") and fault.endswith(
+        f"; platform-team ({GATEWAY}): {ask}"
+    )
+    monkeypatch.setattr(Parts().service, "principals", [])
+    [fault] = faults(GATEWAY)
+    assert (
+        shown(fault)
+        == f"503: the endpoint service vpce-svc-… of todo is gone, or does not admit {GATEWAY}; the team of todo: say which: make doctor, with a profile for this account"
+    )
+
+
+def test_a_call_that_is_denied_leaves_the_rest_to_be_seen(monkeypatch: Patch) -> None:
+    provider = opened(EC2)
+    denied: Any = {"Error": {"Code": "UnauthorizedOperation"}}
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ClientError(denied, "DescribeListeners")
+
+    monkeypatch.setattr(provider.client("elbv2"), "get_paginator", refuse)
+    asked = [opened(GATEWAY), opened(ECS), provider]
+    for each in asked:
+        each.known.clear()
+    hops = examine(asked, "GET /todo", lambda url: ISSUER)["GET /todo"]
+    assert [hop.mark for hop in hops].count("unseen") == 1 and not any(hop.fault for hop in hops)
+
+
+def test_a_wrong_route_is_answered_with_the_routes() -> None:
+    with pytest.raises(
+        ValueError, match="ROUTE is GET /cats, expected one of the deployed routes, which are GET /dogs, "
+    ):
+        faults(route="GET /cats")
+    with pytest.raises(
+        ValueError, match=f"expected the stack global-apigw in {EC2}; export the credentials of the gateway's"
+    ):
+        faults(EC2)
