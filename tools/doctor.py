@@ -85,17 +85,14 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
         behind = [unseen_hop(account, service_name, name, str(error))]
     found = account.first("ec2.describe_vpc_endpoints", VpcEndpointIds=[id])
     endpoint = hops.endpoint_hop(found, id, name, service_name, owner, who).unless(behind[0])
-    balancer = (
-        account.first("elbv2.describe_load_balancers", LoadBalancerArns=[listener["LoadBalancerArn"]])
-        if listener
-        else {}
-    )
-    own, groups = balancer.get("SecurityGroups", []), [each["GroupId"] for each in found.get("Groups", ())]
+    balancers = account.all("elbv2.describe_load_balancers")
+    arns = [listener.get("LoadBalancerArn")]
+    own = [group for each in balancers if each["LoadBalancerArn"] in arns for group in each.get("SecurityGroups", ())]
+    groups = [each["GroupId"] for each in found.get("Groups", ())]
     flows = (link.get("SecurityGroupIds", []), own, port, "0-65535"), (own, groups, target_port, str(target_port))
     yield (rules := hops.rule_hop(account, owner, *flows))
-    todo = next(
-        (each.state for each in behind if each.mark == "unseen"), "run make drift: everything behind is in order"
-    )
+    unseen = [each.state for each in behind if each.mark == "unseen"]
+    todo = "".join(unseen) or "run make drift: everything behind is in order"
     targets = hops.group_hop(gateway, "targets", arn, name, todo).unless(entry, rules, endpoint, *behind)
     yield hops.stale_hop(account, owner, arn, name, found) or targets
     yield from (endpoint, *behind)
@@ -107,9 +104,8 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
     id = route.get("AuthorizerId", "")
     authorizer = account.one("apigatewayv2.get_authorizer", **api, AuthorizerId=id) if id else {}
     yield hops.authorizer_hop(route, authorizer, owner, fetch)
-    known = {
-        f"integrations/{each['IntegrationId']}": each for each in account.all("apigatewayv2.get_integrations", **api)
-    }
+    found = account.all("apigatewayv2.get_integrations", **api)
+    known = {f"integrations/{each['IntegrationId']}": each for each in found}
     integration = known.get(route.get("Target", ""), {})
     uri = integration.get("IntegrationUri", "no integration")
     is_ours = uri in gateway.of_type(LISTENER)
@@ -123,18 +119,18 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
 
 def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = hops.fetch) -> dict[str, list[Hop]]:
     """The hops of each route, or of the wanted one. A ValueError says what to do."""
-    gateways = [stack for account in accounts for stack in stacks(account) if stack.name == "global-apigw"]
-    if not gateways:
+    found = (stack for account in accounts for stack in stacks(account) if stack.name == "global-apigw")
+    if not (gateway := next(found, None)):  # not asked of the accounts after the gateway's, which may deny it
         seen = f"expected the stack global-apigw in {', '.join(each.id for each in accounts) or 'an account'}"
         raise ValueError(f"{seen}; export the credentials of the gateway's account, or its GATEWAY_PROFILE")
-    [api] = gateways[0].of_type("AWS::ApiGatewayV2::Api")
-    found = gateways[0].account.all("apigatewayv2.get_routes", ApiId=api)
-    routes = {each["RouteKey"]: {**each, "ApiId": api} for each in found}
+    [api] = gateway.of_type("AWS::ApiGatewayV2::Api")
+    listed = gateway.account.all("apigatewayv2.get_routes", ApiId=api)
+    routes = {each["RouteKey"]: {**each, "ApiId": api} for each in listed}
     keys = [key for key in sorted(routes) if wanted in ("", key)]
     if not keys:
         there = ", ".join(sorted(routes)) or f"none: the API {api} has no routes, run make drift"
         raise ValueError(f"ROUTE is {wanted or 'empty'}, expected one of the deployed routes, which are {there}")
-    return {key: [*walk(gateways[0], accounts, routes[key], fetch)] for key in keys}
+    return {key: [*walk(gateway, accounts, routes[key], fetch)] for key in keys}
 
 
 def open_accounts(environ: Mapping[str, str]) -> Iterator[Account]:

@@ -51,10 +51,8 @@ def route_hop(route: Answer, stage: Answer, owner: str) -> Hop:
     key = route["RouteKey"]
     limits = {**stage.get("DefaultRouteSettings", {}), **stage.get("RouteSettings", {}).get(key, {})}
     rate, burst = limits.get("ThrottlingRateLimit"), limits.get("ThrottlingBurstLimit")
-    fault = tell(not stage, "stage", owner) or tell(
-        0 in (rate, burst), "throttled", owner, key=key, rate=rate, burst=burst
-    )
-    return Hop("route", f"{key}, {rate} requests/s, {burst} at once", fault)
+    fault = tell(0 in (rate, burst), "throttled", owner, key=key, rate=rate, burst=burst)
+    return Hop("route", f"{key}, {rate} requests/s, {burst} at once", fault or tell(not stage, "stage", owner))
 
 
 def authorizer_hop(route: Answer, authorizer: Answer, owner: str, fetch: Fetch) -> Hop:
@@ -101,15 +99,12 @@ def rule_hop(account: Account, owner: str, *flows: tuple[list[str], list[str], i
 
 def listener_hop(account: Account, owner: str, listener: Answer, name: str, port: int, group: str, title: str) -> Hop:
     if not listener:
-        return Hop(
-            title, f"no listener on port {port}", tell(True, "listener", owner, name=name, port=port, group=group)
-        )
+        fault = tell(True, "listener", owner, name=name, port=port, group=group)
+        return Hop(title, f"no listener on port {port}", fault)
     balancer = account.first("elbv2.describe_load_balancers", LoadBalancerArns=[listener["LoadBalancerArn"]])
     state = balancer["State"]["Code"]
-    is_active = state in ("active", "active_impaired")
-    return Hop(
-        title, f"port {listener['Port']}, {state}", tell(not is_active, "balancer", owner, name=name, state=state)
-    )
+    fault = tell(state not in ("active", "active_impaired"), "balancer", owner, name=name, state=state)
+    return Hop(title, f"port {listener['Port']}, {state}", fault)
 
 
 def group_hop(stack: Stack, title: str, arn: str, name: str, do: str = "") -> Hop:
@@ -119,9 +114,8 @@ def group_hop(stack: Stack, title: str, arn: str, name: str, do: str = "") -> Ho
     targets = [each for each in found if each["TargetHealth"]["State"] != "draining"]
     bad = [each for each in targets if each["TargetHealth"]["State"] != "healthy"]
     reasons = sorted({each["TargetHealth"].get("Reason", each["TargetHealth"]["State"]) for each in bad})
-    why = (
-        f"{', '.join(reasons)}: {', '.join(each['Target']['Id'] for each in bad)}" if bad else "too few are registered"
-    )
+    names = ", ".join(each["Target"]["Id"] for each in bad)
+    why = f"{', '.join(reasons)}: {names}" if bad else f"{len(targets)} registered"
     healthy, total = len(targets) - len(bad), max(len(targets), 2)
     values = {"name": name, "why": why, "healthy": healthy, "total": total, "do": do or LOOK[group["TargetType"]]}
     actual, known = group["HealthCheckPath"], stack.of_type(f"{BALANCING}TargetGroup").get(arn)
@@ -148,10 +142,8 @@ def runtime_hops(stack: Stack) -> Iterator[Hop]:
         yield Hop("tasks", "; ".join([state, *events]), tell(not is_there, "image", stack.owner, image=image))
     for name in stack.of_type("AWS::AutoScaling::AutoScalingGroup"):
         group = account.first("autoscaling.describe_auto_scaling_groups", AutoScalingGroupNames=[name])
-        yield Hop(
-            "instances",
-            ", ".join(f"{each['InstanceId']} {each['LifecycleState']}" for each in group.get("Instances", ())),
-        )
+        states = [f"{each['InstanceId']} {each['LifecycleState']}" for each in group.get("Instances", ())]
+        yield Hop("instances", ", ".join(states) or "none")
     if name := stack.outputs.get("tablename", ""):
         status = account.one("dynamodb.describe_table", TableName=name).get("Table", {}).get("TableStatus", "missing")
         is_broken = status not in ("ACTIVE", "UPDATING")
