@@ -101,6 +101,24 @@ def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
     assert deployed.said.endswith(f"deployed; try it: make smoke URL={url}\n")
 
 
+def test_the_doctor_reads_three_deployed_accounts_and_changes_nothing(
+    environment: Environment, deployed: Deployed
+) -> None:
+    since = environment.mark()
+    found = deployed.gateway.run("make doctor", environment.profiles())
+    *rows, sentence = found.stdout.splitlines()
+    assert [row for row in rows if "/todo" not in row] == [
+        f"broken  GET /dogs{more}" for more in ("", "/females", "/males")
+    ]
+    # ECS registers no tasks in the rehearsal.
+    look = f"dogs-team ({ECS}): look at the stopped reason of the tasks, and at their log group"
+    assert sentence == f"503: no healthy target behind dog-names in {ECS} (0 registered); {look}"
+    whole = deployed.gateway.run("make doctor", environment.shell(GATEWAY, ROUTE="GET /todo"))
+    assert whole.returncode == 0 and "unseen  provider " in whole.stdout, whole.stdout
+    assert whole.stdout.splitlines()[-1].startswith("nothing is broken; not seen (no profile for its account); ask")
+    assert environment.writes(since) == []
+
+
 def test_the_image_is_pushed_once_to_a_repository_that_keeps_it(
     environment: Environment, names: dict[str, str], deployed: Deployed, providers: Checkout
 ) -> None:
@@ -207,21 +225,3 @@ def test_a_dry_run_prints_every_step_and_calls_nobody(environment: Environment, 
     assert environment.calls(since) == []
     assert fresh.docker.read_text() == ""
     assert not [*fresh.root.glob("*/.outputs")]
-
-
-def test_the_doctor_reads_three_deployed_accounts_and_changes_nothing(
-    environment: Environment, deployed: Deployed
-) -> None:
-    since = environment.mark()
-    found = deployed.gateway.run("make doctor", environment.profiles())
-    *rows, sentence = found.stdout.splitlines()
-    assert [row for row in rows if "/todo" not in row] == [
-        f"broken  GET /dogs{more}" for more in ("", "/females", "/males")
-    ]
-    # ECS registers no tasks in the rehearsal.
-    look = f"dogs-team ({ECS}): look at the stopped reason of the tasks, and at their log group"
-    assert sentence == f"503: no healthy target behind dog-names in {ECS} (0 registered); {look}"
-    whole = deployed.gateway.run("make doctor", environment.shell(GATEWAY, ROUTE="GET /todo"))
-    assert whole.returncode == 0 and "unseen  provider " in whole.stdout, whole.stdout
-    assert whole.stdout.splitlines()[-1].startswith("nothing is broken; not seen (no profile for its account); ask")
-    assert environment.writes(since) == []
