@@ -12,9 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tools import hops
 from tools.account import Account, Answer, Stack, UnseenError, stacks
-from tools.hops import Hop, tell
+from tools.hops import GROUP, Hop, tell
 
-GROUP, LISTENER = ("AWS::ElasticLoadBalancingV2::" + name for name in ("TargetGroup", "Listener"))
+LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 
 
 def provider_hops(stack: Stack, service_name: str, name: str, port: int, gateway: str) -> Iterator[Hop]:
@@ -33,10 +33,11 @@ def provider_hops(stack: Stack, service_name: str, name: str, port: int, gateway
     yield Hop("endpoint service", state, tell(not is_admitted, "principal", owner, **values))
     listeners = account.all("elbv2.describe_listeners", LoadBalancerArn=balancers[0])
     listener: Answer = next((each for each in listeners if each["Port"] == port), {})
-    group = listener["DefaultActions"][0]["TargetGroupArn"] if listener else next(iter(stack.of_type(GROUP)))
-    yield (entry := hops.listener_hop(account, owner, listener, name, port, group, "provider NLB"))
+    yield hops.listener_hop(account, owner, listener, name, port, ", ".join(stack.of_type(GROUP)), "provider NLB")
     behind = [*hops.runtime_hops(stack)]
-    yield hops.group_hop(stack, "provider targets", group, f"{name} in {account.id}").unless(entry, *behind)
+    for action in listener.get("DefaultActions", ()):
+        arn = action["TargetGroupArn"]
+        yield hops.group_hop(stack, "provider targets", arn, f"{name} in {account.id}").unless(*behind)
     yield from behind
 
 

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 from tools.account import Account, Answer, Stack
 
 SAYS: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
-BALANCING = "AWS::ElasticLoadBalancingV2::"
+GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 LOOK = {
     "instance": "look at the console output of the instances (ec2-provider/README.md, Look inside an instance)",
     "ip": "look at the stopped reason of the tasks, and at their log group",
@@ -118,7 +118,7 @@ def group_hop(stack: Stack, title: str, arn: str, name: str, do: str = "") -> Ho
     why = f"{', '.join(reasons)}: {names}" if bad else f"{len(targets)} registered"
     healthy, total = len(targets) - len(bad), max(len(targets), 2)
     values = {"name": name, "why": why, "healthy": healthy, "total": total, "do": do or LOOK[group["TargetType"]]}
-    actual, known = group["HealthCheckPath"], stack.of_type(f"{BALANCING}TargetGroup").get(arn)
+    actual, known = group["HealthCheckPath"], stack.of_type(GROUP).get(arn)
     path = known.properties["HealthCheckPath"] if known else actual
     fault = tell(actual != path, "path", stack.owner, name=name, found=actual, path=path)
     fault = fault or tell(healthy < total, "weak" if healthy else "unhealthy", stack.owner, **values)
