@@ -22,19 +22,29 @@ Fetch = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Hop:
-    """A place on the way, its state, and if it is broken the sentence."""
+    """A place on the way, its state, and if it is broken the sentence, or whether that follows from another fault."""
 
     name: str
     state: str
     fault: str = ""
+    follows: bool = False
 
     @property
     def mark(self) -> str:
-        return "broken" if self.fault else "unseen" if self.state.startswith("not seen") else "ok"
+        return (
+            "broken"
+            if self.fault
+            else "follows"
+            if self.follows
+            else "unseen"
+            if self.state.startswith("not seen")
+            else "ok"
+        )
 
     def unless(self, *causes: "Hop") -> "Hop":
         """Without its fault, if that follows from one of the causes."""
-        return Hop(self.name, self.state) if any(each.fault for each in causes) else self
+        is_symptom = self.fault and any(each.fault for each in causes)
+        return Hop(self.name, self.state, follows=True) if is_symptom else self
 
 
 def fetch(url: str) -> Any:

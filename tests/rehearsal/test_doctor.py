@@ -29,7 +29,7 @@ from .in_process import SECURED, Synth, accounts, deploy
 
 pytestmark = pytest.mark.slow
 FAULTS = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
-OWNERS = {ECS: "dogs-team", EC2: "todo-team", GATEWAY: "platform-team"}
+OWNERS = {GATEWAY: "platform-team", ECS: "dogs-team", EC2: "todo-team"}
 ISSUER = {"issuer": SECURED["api"]["jwt"]["issuer"]}
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
 Patch = pytest.MonkeyPatch
@@ -168,6 +168,13 @@ def test_what_the_gateway_s_account_cannot_see_is_said_with_whom_to_ask(
     [fault] = faults(GATEWAY)
     gone = f"503: the endpoint service vpce-svc-… of todo is gone, or does not admit {GATEWAY}; the team of todo: say which"
     assert shown(fault).startswith(gone)
+
+
+def test_what_follows_from_another_fault_is_marked(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Parts().end, "state", "deleted")
+    assert len(faults()) == 1
+    found = examine([opened(each) for each in OWNERS], "GET /todo", lambda url: ISSUER)["GET /todo"]
+    assert {hop.name: hop.mark for hop in found if hop.mark != "ok"} == {"targets": "follows", "endpoint": "broken"}
 
 
 def test_a_call_that_is_denied_leaves_the_rest_to_be_seen(monkeypatch: Patch) -> None:
