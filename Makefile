@@ -37,6 +37,10 @@ token: $(UV) ## Print a token for the local API, for a registry that asks for on
 smoke: ## Try each route of the API at URL (default: the local one) with curl
 	@$(PYTHON) tools/smoke.py $(URL)
 
+.PHONY: conformance
+conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more
+	@$(MAKE) --silent -C global-apigw conformance URL=$(URL)
+
 ##@ Deploy it (docs/deploy.md says what to export)
 # One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each team.
 as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \

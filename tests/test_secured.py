@@ -70,6 +70,21 @@ def test_smoke_takes_a_token_and_does_not_show_it(run: SecuredRun) -> None:
     assert "Bearer" not in shown
 
 
+def test_the_local_api_conforms_and_a_service_without_the_api_does_not(run: SecuredRun) -> None:
+    def conformance(port: str) -> tuple[int, str]:
+        variables = f"SERVICES={REGISTRY}", f"TOKEN={run.token(READ)}", f"URL=http://127.0.0.1:{run.ports[port]}"
+        command = ["make", "--silent", "conformance", *variables]
+        done = subprocess.run(command, cwd=run.cwd, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    code, shown = conformance("API_PORT")
+    assert (code, shown.count("\ndocumented  "), shown.count("\n| ")) == (0, 12, 5), shown
+    assert "4 assumed, 0 differs" in shown and "| two Authorization headers | as assumed |" in shown
+    code, shown = conformance("DOGS_PORT")
+    assert code == 2
+    assert "differs     a known path with another method is a 404, not a 405: answer.status is '405', expected" in shown
+
+
 @pytest.mark.parametrize(
     ("path", "part", "subject"),
     [("/dogs", "dog-names", None), ("/dogs/females", "dog-names", "local-user"), ("/todo", "todo", "local-user")],
