@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tomllib
 from typing import Any
 
@@ -182,6 +183,23 @@ def test_a_deploy_of_all_three_with_profiles_replaces_what_was_destroyed(
     assert explained.returncode == 0, explained.stderr
     assert explained.stdout.count("  nothing that others can see\n") == 3
     assert re.search(r"^  idle cost a month: (\d+\.\d\d) USD deployed, \1 USD after$", explained.stdout, re.MULTILINE)
+
+
+def test_the_page_of_the_first_deploy_leads_to_the_profiles_of_a_deploy(environment: Environment) -> None:
+    person = environment.profiles()
+    environ = {name: value for name, value in person.items() if not name.endswith(("_ACCOUNT", "_PROFILE"))}
+    # Version 1 of the AWS CLI, which PyPI has, does not read AWS_REGION.
+    environ |= {"AWS_DEFAULT_REGION": REGION, "PATH": f"{ROOT / '.venv/bin'}:{environ['PATH']}"}
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/first-deploy.md").read_text(), re.DOTALL)
+    environment.allow_vcpus(5)
+    typed = subprocess.run(
+        ["bash", "-eu"], input="\n".join([*blocks, "env"]), env=environ, capture_output=True, text=True
+    )
+    assert typed.returncode == 0, typed.stderr
+    assert re.findall(r'"Account": "(\d+)"', typed.stdout) == [GATEWAY, ECS, EC2]
+    quota = environment.client(EC2, "service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode="L-1216C47A")
+    assert ("5.0\n" in typed.stdout, quota["Quota"]["Value"]) == (True, 8)
+    assert {f"{name}={value}" for name, value in person.items() if name not in environ} <= {*typed.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("account", FOLDER)
