@@ -6,10 +6,11 @@ API_PORT ?= 8080
 DOGS_PORT ?= 8081
 TODO_PORT ?= 8082
 DYNAMODB_PORT ?= 8000
+DOCS_PORT ?= 8090
 # Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 URL ?= http://127.0.0.1:$(API_PORT)
-export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT ENDPOINTS SERVICES SCOPE TOKEN
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN
 # The folders install with the same uv.
 export UV
 
@@ -20,14 +21,34 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 	$(call port_is_free,DOGS_PORT)
 	$(call port_is_free,TODO_PORT)
 	$(call port_is_free,DYNAMODB_PORT)
+	$(call port_is_free,DOCS_PORT)
 	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
 	@exec $(VENV)/bin/honcho start
 
 .PHONY: build-all $(FOLDERS:%=build-%)
 build-all:
-	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=build-%)
+	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=build-%) $(PAGE)
 $(FOLDERS:%=build-%): build-%: $(UV)
 	@$(MAKE) --silent -C $* build
+
+# The page of the API, of the registry of the local run. Its script comes from npm, which global-apigw's environment has.
+LOCAL_SETTINGS := SERVICES=$(SERVICES)
+REGISTRY := $(or $(SERVICES),services.toml)
+PAGE := .local/docs/index.html
+SCALAR := tools/page/node_modules/@scalar/api-reference/dist/browser/standalone.js
+$(SCALAR): tools/page/package-lock.json | build-global-apigw
+	@echo "$(FOLDER): installing the pinned page of the API from npm"
+	@cd tools/page && PATH=$(CURDIR)/global-apigw/$(VENV)/bin:$$PATH npm ci --loglevel=error >/dev/null && touch -c $(CURDIR)/$@
+
+$(PAGE): $(SCALAR) $(wildcard tools/openapi.* tools/page/*.* */openapi.yaml global-apigw/$(REGISTRY) $(REGISTRY)) .local/settings | build-global-apigw
+	@mkdir -p $(@D) && cp $(SCALAR) $(@D)/scalar.js
+	@global-apigw/$(PY) -m tools.page $(REGISTRY) $@
+
+.PHONY: run-docs
+run-docs: $(PAGE)
+	@sed 's/<DOCS_PORT>/$(DOCS_PORT)/; s/<API_PORT>/$(API_PORT)/' tools/page/envoy.yaml > .local/page.yaml
+	@PATH=$(CURDIR)/global-apigw/$(VENV)/bin:$$PATH exec $(or $(ENVOY),envoy) -c .local/page.yaml --disable-hot-restart \
+		--log-level warning --concurrency 1
 
 .PHONY: token
 token: $(UV) ## Print a token for the local API, for a registry that asks for one: SCOPE="todo.read todo.write"
