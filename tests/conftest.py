@@ -25,7 +25,13 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above
         path = nodeid.partition("::")[0]
         if path == "tests/test_folders.py":  # its tests work in places of their own
             return nodeid
-        if path.removeprefix("tests/test_") in ("faults.py", "drain.py", "bad_input.py", "end_to_end.py"):
+        if path.removeprefix("tests/test_") in (
+            "faults.py",
+            "drain.py",
+            "bad_input.py",
+            "end_to_end.py",
+            "docs_page.py",
+        ):
             return "whole path"  # in global-apigw/.local
         match path.removeprefix("tests/rehearsal/test_"):
             case "updates.py" | "histories.py" | "doctor.py":  # have accounts in their own process
@@ -52,7 +58,11 @@ def checkout(to: Path) -> Path:
     """A copy of the repository, which shares the working tree's installed packages and nothing else."""
     for name in ("Makefile", "Procfile", "requirements.txt", "tools", *FOLDERS):
         copy_sources(name, to)
-    for name in (".venv", *(f"{folder}/{made}" for folder in FOLDERS for made in (".venv", "node_modules"))):
+    for name in (
+        ".venv",
+        "tools/page/node_modules",
+        *(f"{folder}/{made}" for folder in FOLDERS for made in (".venv", "node_modules")),
+    ):
         (to / name).symlink_to(ROOT / name)
     return to
 

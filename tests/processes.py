@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from tests.conftest import ROOT
 
 BOUND_SECONDS = 60
-PORTS = ("API_PORT", "DOGS_PORT", "TODO_PORT", "DYNAMODB_PORT")
+PORTS = ("API_PORT", "DOGS_PORT", "TODO_PORT", "DYNAMODB_PORT", "DOCS_PORT")
 T = TypeVar("T")
 
 

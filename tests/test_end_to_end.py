@@ -200,6 +200,6 @@ def test_a_signal_leaves_no_process_behind(tmp_path: Path, number: signal.Signal
         run.send(number)  # as a terminal does for Ctrl-C: to the whole foreground group
         run.process.wait(BOUND_SECONDS)
     groups = started(run).values()
-    assert len(groups) == 5
+    assert len(groups) == 6
     wait_for(lambda: not any(map(is_alive, groups)))
     assert not any(map(listens, map(int, run.ports.values())))

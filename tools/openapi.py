@@ -129,7 +129,9 @@ def document(registry: Part, contracts: dict[str, Part]) -> Part:
             text = text.replace(f'"{start}{name}"', f'"{start}{service}.{name}"')
         contract = json.loads(text)
         api["components"] |= contract.get("components", {})
-        api["tags"].append({"name": service, "description": f"Contract: `{path}`." if path else "Its contract is not here."})
+        api["tags"].append(
+            {"name": service, "description": f"Contract: `{path}`." if path else "Its contract is not here."}
+        )
         for route in services[service]["routes"]:
             method, place = route["key"].split()
             added = operation(api, {**registry["api"], **route}, operations(contract).get(route["key"]))

@@ -55,6 +55,7 @@ def main() -> None:
     print(f"ready after {seconds:.1f} s at {url}; Ctrl-C ends it. Try:")
     moved = dict(each.split("=127.0.0.1:") for each in os.environ["ENDPOINTS"].split())
     suggest(tomllib.loads(synth.registry())["services"], moved, url)
+    print(f"  try it in a browser: http://127.0.0.1:{os.environ['DOCS_PORT']}/")
     sys.stdout.flush()
     signal.pause()
 

@@ -11,7 +11,9 @@ from tools.openapi import REGISTRY, contracts, document
 def page(api: dict[str, object]) -> str:
     """The page; it works from a file, so it has the document in it."""
     # No "</script>" of the document ends the script.
-    return Path(__file__).with_name("index.html").read_text().replace('"<api>"', json.dumps(api).replace("<", "\\u003c"))
+    return (
+        Path(__file__).with_name("index.html").read_text().replace('"<api>"', json.dumps(api).replace("<", "\\u003c"))
+    )
 
 
 if __name__ == "__main__":
