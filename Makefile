@@ -10,7 +10,7 @@ DOCS_PORT ?= 8090
 # Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 URL ?= http://127.0.0.1:$(API_PORT)
-export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN PICTURE
 # The folders install with the same uv.
 export UV
 
@@ -161,13 +161,14 @@ $(FOLDERS:%=lint-%): lint-%: $(UV)
 security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write what the templates open into README.md, docs/security.md and docs/security/
 	@$(PY) -m tools.security
 
-# Another registry needs a file of its own: make openapi SERVICES=examples/secured.toml TO=secured.yaml
-.PHONY: openapi
-openapi: $(VENV)/dev ## Write what the API offers, as one OpenAPI document, into docs/openapi.yaml
-	@$(MAKE) --silent -C global-apigw .venv/installed
-	@# Names the mistakes of a registry.
-	@$(MAKE) --silent -C global-apigw routes SERVICES=$(or $(SERVICES),services.toml) >/dev/null
-	@$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
+# Another registry needs a file of its own: make docs SERVICES=examples/secured.toml TO=secured.yaml
+.PHONY: docs openapi
+docs: openapi $(PAGE) ## Write what the API offers into docs/openapi.yaml, and a page of it; PICTURE=1 renews docs/pictures/
+	@echo "the page of the API: file://$(CURDIR)/$(PAGE)"
+	@$(if $(PICTURE),$(MAKE) --silent $(VENV)/dev && $(PY) -m pytest -m slow -rs -k file tests/test_docs_page.py)
+
+openapi: build-global-apigw
+	@global-apigw/$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
 
 .PHONY: rehearse $(FOLDERS:%=cdk-%)
 rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
@@ -185,7 +186,7 @@ check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs:
 	@$(MAKE) --silent rehearse-boot SKIP=1
 	@# The slower suites run each folder's tests in a copy elsewhere.
 	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
-	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow
+	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow -rs
 
 ##@ Measure it
 .PHONY: cost

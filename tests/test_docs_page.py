@@ -23,16 +23,16 @@ pytestmark = pytest.mark.slow
 MISSING = "needs chromium and chromedriver: apt-get install chromium chromium-driver"
 OPEN, SECURED = REGISTRY, REGISTRY.parent / "examples/secured.toml"
 # Tall enough that nothing waits for a scroll; a picture has the second size.
-TALL, PICTURE = (1280, 9000), (1280, 820)
+TALL, PICTURE = (1280, 9000), (1440, 800)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    chromium, driver = shutil.which("google-chrome") or shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
     options = ChromeOptions()
-    options.binary_location = chromium
+    options.binary_location = str(chromium)
     # No name has an address: a request to another host is seen, and reaches nobody.
     for argument in ("headless", "hide-scrollbars", "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"):
         options.add_argument(f"--{argument}")
@@ -49,7 +49,7 @@ def api_of(registry: Path) -> Part:
 
 def hosts(browser: Chrome) -> set[str | None]:
     """The hosts that the page has asked since the last call; a file has none."""
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]  # type: ignore[no-untyped-call] # selenium has no type here
     sent = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
     assert sent
     return {urlsplit(url).hostname for url in sent}

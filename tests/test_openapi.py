@@ -18,7 +18,7 @@ CATS = '[services.cats]\nroutes = [{ key = "PUT /cats/{catId}", auth = "jwt" }, 
 
 
 def test_the_document_is_current() -> None:
-    assert yaml.safe_load(PAGE.read_text()) == document(tomllib.loads(DEFAULT), contracts()), "run: make openapi"
+    assert yaml.safe_load(PAGE.read_text()) == document(tomllib.loads(DEFAULT), contracts()), "run: make docs"
     assert "&id" not in PAGE.read_text()  # an alias of YAML
 
 
