@@ -58,10 +58,6 @@ token: $(UV) ## Print a token for the local API, for a registry that asks for on
 smoke: ## Try each route of the API at URL (default: the local one) with curl
 	@$(PYTHON) tools/smoke.py $(URL)
 
-.PHONY: conformance
-conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more
-	@$(MAKE) --silent -C global-apigw conformance URL=$(URL)
-
 ##@ Deploy it (docs/deploy.md says what to export)
 # One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each team.
 as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
@@ -113,12 +109,6 @@ drift: $(UV) ## Show what was changed by hand in the three accounts since the de
 	@$(MAKE) --silent -C ec2-provider drift $(call as,EC2)
 	@$(MAKE) --silent -C global-apigw drift $(call as,GATEWAY)
 
-# It reads the accounts whose profiles are set, or the gateway's alone with exported credentials. boto3 is the gateway's.
-.PHONY: doctor
-doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
-	@$(MAKE) --silent -C global-apigw $(VENV)/installed
-	@global-apigw/$(PY) -m tools.doctor "$$ROUTE"
-
 .PHONY: destroy
 destroy: $(UV) ## Delete all three, the gateway first; the table and the image repository stay
 	$(call all_are_set,$(NEEDED))
@@ -130,6 +120,17 @@ destroy: $(UV) ## Delete all three, the gateway first; the table and the image r
 missing = $(strip $(foreach name,$(1),$(if $($(name)),,$(name))))
 all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: all three in one go needs an account and a \
 	profile for each, such as ECS_ACCOUNT=222222222222 ECS_PROFILE=dogs))
+
+##@ Find out why (the local run, or the deployed accounts)
+# It reads the accounts whose profiles are set, or the gateway's alone with exported credentials. boto3 is the gateway's.
+.PHONY: doctor
+doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
+	@$(MAKE) --silent -C global-apigw $(VENV)/installed
+	@global-apigw/$(PY) -m tools.doctor "$$ROUTE"
+
+.PHONY: conformance
+conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more
+	@$(MAKE) --silent -C global-apigw conformance URL=$(URL)
 
 ##@ Check it
 .PHONY: test
@@ -157,19 +158,6 @@ lint: $(UV) $(VENV)/dev ## Run every linter, cfn-lint and cdk-nag
 $(FOLDERS:%=lint-%): lint-%: $(UV)
 	@echo "== $*: lint" && $(MAKE) --silent -C $* lint
 
-.PHONY: security
-security: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write what the templates open into README.md, docs/security.md and docs/security/
-	@$(PY) -m tools.security
-
-# Another registry needs a file of its own: make docs SERVICES=examples/secured.toml TO=secured.yaml
-.PHONY: docs openapi
-docs: openapi $(PAGE) ## Write what the API offers into docs/openapi.yaml, and a page of it; PICTURE=1 renews docs/pictures/
-	@echo "the page of the API: file://$(CURDIR)/$(PAGE)"
-	@$(if $(PICTURE),$(MAKE) --silent $(VENV)/dev && $(PY) -m pytest -m slow -rs -k file tests/test_docs_page.py)
-
-openapi: build-global-apigw
-	@global-apigw/$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
-
 .PHONY: rehearse $(FOLDERS:%=cdk-%)
 rehearse: $(FOLDERS:%=cdk-%) $(VENV)/dev ## Rehearse the deploys, and what goes wrong before them, in three emulated accounts
 	@echo "== rehearsal" && $(PY) -m pytest tests/rehearsal
@@ -188,11 +176,21 @@ check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs:
 	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
 	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow -rs
 
-##@ Measure it
-.PHONY: cost
-cost: $(VENV)/installed $(FOLDERS:%=synth-%) ## Write the idle cost a month of the templates into docs/cost.md
-	@$(PY) -m tools.cost
+##@ Write what is computed
+# Another registry needs a file of its own, which is all that is written then: make docs SERVICES=examples/secured.toml TO=secured.yaml
+.PHONY: docs tables openapi
+docs: $(if $(TO),,tables) openapi $(PAGE) ## Write the tables, the pictures, docs/openapi.yaml and a page of it; PICTURE=1 renews its picture
+	@echo "the page of the API: file://$(CURDIR)/$(PAGE)"
+	@$(if $(PICTURE),$(MAKE) --silent $(VENV)/dev && $(PY) -m pytest -m slow -rs -k file tests/test_docs_page.py)
 
+# What the templates open, draw and cost.
+tables: $(VENV)/installed $(FOLDERS:%=synth-%)
+	@$(PY) -m tools.security && $(PY) -m tools.pictures && $(PY) -m tools.cost
+
+openapi: build-global-apigw
+	@global-apigw/$(PY) -m tools.openapi "$(SERVICES)" "$(TO)"
+
+##@ Measure it
 # Such as BENCH="--suite todos --rounds 9", which writes nothing; --suite whole times `make test` and the rehearsal.
 BENCH ?= --write
 .PHONY: bench

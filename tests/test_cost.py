@@ -1,4 +1,4 @@
-"""The idle cost: computed from the templates, in docs/cost.md as `make cost` writes it, and within its goals."""
+"""The idle cost: computed from the templates, in docs/cost.md as `make docs` writes it, and within its goals."""
 
 import re
 from decimal import Decimal
@@ -19,7 +19,7 @@ def costs(type: str, **properties: object) -> cost.Costs:
 
 def test_the_page_is_current_and_the_goals_hold() -> None:
     [text] = cost.files().values()
-    assert cost.PAGE.read_text() == text, "run: make cost"
+    assert cost.PAGE.read_text() == text, "run: make docs"
     [adds, alarm] = map(Decimal, re.findall(r"([\d.]+) (?:to the gateway|for its alarm)", text))
     assert adds + alarm <= 15
     # The sample has two services.

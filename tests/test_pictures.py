@@ -12,7 +12,7 @@ from tools.template import Template
 
 def test_the_pictures_are_current() -> None:
     for path, text in pictures.files().items():
-        assert path.read_text() == text, "run make documents"
+        assert path.read_text() == text, "run: make docs"
 
 
 @pytest.mark.parametrize(

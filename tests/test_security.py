@@ -34,13 +34,13 @@ REACH = yaml.safe_load(Path(__file__).with_name("reach.yaml").read_text())
 def test_the_tables_are_current() -> None:
     # A table that is not current promises what is not so.
     for path, text in files([]).items():
-        assert path.read_text() == text, f"run: make security; then read the difference in {path}"
+        assert path.read_text() == text, f"run: make docs; then read the difference in {path}"
 
 
 @pytest.mark.slow
 def test_the_tables_of_the_switches_are_current(variants: list[tuple[str, str, Document]]) -> None:
     found = {path: text for path, text in files(variants).items() if path.parent == DOCS}
-    assert found == {path: path.read_text() for path in DOCS.iterdir()}, "run: make security; then read the difference"
+    assert found == {path: path.read_text() for path in DOCS.iterdir()}, "run: make docs; then read the difference"
 
 
 # --- no edit goes unseen
