@@ -13,9 +13,11 @@ from tests.conftest import ROOT
 from tests.processes import Part, connect, dogs, running
 from tests.rehearsal import in_process
 from tests.rehearsal.environment import ECS
+from tests.test_dashboards import bodies, fits
 from tools.reach import Network
 from tools.resources import read
 from tools.synth import Document, settings, synthesize
+from tools.template import Template
 
 pytestmark = pytest.mark.slow
 FIFTY = services(50)
@@ -28,6 +30,13 @@ def document() -> Document:
 
 def test_a_tenth_of_the_resources_is_spare(document: Document) -> None:
     assert len(document["Resources"]) <= 450
+
+
+def test_the_dashboards_fit_with_less_than_a_megabyte_of_template(document: Document) -> None:
+    found = bodies(Template(document))
+    assert [len(body["widgets"]) for body in found.values()] == [18, 51]
+    assert all(map(fits, found.values()))
+    assert len(json.dumps(document, indent=1)) < 1_000_000  # as the CDK writes it: cloudformation-limits.html
 
 
 def test_each_listener_leads_to_an_endpoint_of_its_own_that_the_balancer_reaches(document: Document) -> None:

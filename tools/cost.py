@@ -15,7 +15,7 @@ from tools.template import Resource, Template, TemplateError
 PAGE = synth.ROOT / "docs/cost.md"
 PRICES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prices.toml").read_text(), parse_float=Decimal)
 # The 2021 sample has nothing to compare these lines with.
-APART, LINES_APART = ("not in the total", ""), ("alarms", "DNS firewalls", "metrics made of logs")
+APART, LINES_APART = ("not in the total", ""), ("alarms", "dashboards", "DNS firewalls", "metrics made of logs")
 TOTAL = ("total", "")
 COMPUTE = "compute and disks"
 

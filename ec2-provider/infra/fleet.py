@@ -70,7 +70,7 @@ class Fleet(Construct):
         self._role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         self._role.add_to_policy(table_policy(tables))
         self._role.add_to_policy(allow(["s3:GetObject"], bundle.bucket.arn_for_objects(bundle.s3_object_key)))
-        logs = log_group(self) if ship_logs else None
+        self.logs = logs = log_group(self) if ship_logs else None
         if logs:
             self._role.add_to_policy(allow(LOG_ACTIONS, logs.log_group_arn))
         # Never edit a wait condition: the first creation uses it up. Give a new one a new id.

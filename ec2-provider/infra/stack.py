@@ -7,6 +7,7 @@ from aws_cdk.aws_elasticloadbalancingv2 import TargetType
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
+from common.dashboard import add_dashboard
 from common.endpoint_service import EndpointService
 from common.network import Network
 from common.settings import SettingsError
@@ -39,6 +40,8 @@ class Ec2ProviderStack(BaseStack):
         if settings.ssm:
             fleet.allow_session_manager()
         endpoint_service.attach(fleet.group, fleet.security_group)
+        names = {"group": fleet.group.auto_scaling_group_name, "table": tables[0].table_name}
+        add_dashboard(self, self.alarms, endpoint_service.load_balancer, fleet.logs, **names)
         CfnOutput(self, "ec2vpceendpointservicename", value=endpoint_service.name)
         CfnOutput(self, "tablename", value=tables[0].table_name)
         CfnOutput(self, "loadbalancer", value=endpoint_service.load_balancer.load_balancer_dns_name)

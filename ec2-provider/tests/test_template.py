@@ -106,6 +106,11 @@ def test_a_switch_adds_the_endpoints_that_cost_money_and_the_right_to_use_them(
     assert [action in str(each.find_resources(POLICY)) for each in (template, on)] == [False, True]
 
 
+def test_queries_need_the_log_that_a_switch_sends(tmp_path: Path, template: Template) -> None:
+    template.resource_count_is("AWS::Logs::QueryDefinition", 0)
+    synthesize(tmp_path, INSTANCE_LOGS="1").resource_count_is("AWS::Logs::QueryDefinition", 2)
+
+
 def test_a_new_bundle_changes_the_role_and_not_the_endpoint_whose_policy_takes_minutes_to_act(
     tmp_path: Path, template: Template
 ) -> None:

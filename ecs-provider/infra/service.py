@@ -26,6 +26,7 @@ class ContainerService(Construct):
         cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc)
         reason = "Container Insights is paid; the NLB's HealthyHostCount shows running tasks"
         acknowledge(cluster, "AwsSolutions-ECS4", reason)
+        self.logs = log_group(self)
         task = self._task(settings.image_tag)
         self.service = ecs.FargateService(
             self,
@@ -63,7 +64,7 @@ class ContainerService(Construct):
             linux_parameters=linux,
             # Fargate's maximum; longer than the drain (100 s) plus the longest request (8 s).
             stop_timeout=Duration.seconds(120),
-            logging=ecs.LogDrivers.aws_logs(stream_prefix=SERVICE, log_group=log_group(self)),
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=SERVICE, log_group=self.logs),
         )
         # ECS may use both roles for tasks of this account alone. Sources: AmazonECS, task-iam-roles.html, and AWS's own example:
         # aws/agent-toolkit-for-aws, processing-s3-uploads-with-step-functions/references/iam-roles.md.

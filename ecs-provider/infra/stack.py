@@ -5,6 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_elasticloadbalancingv2 import TargetType
 from constructs import Construct
 
+from common.dashboard import add_dashboard
 from common.endpoint_service import EndpointService
 from common.network import Network
 from common.stack import BaseStack
@@ -37,4 +38,7 @@ class EcsProviderStack(BaseStack):
         )
         endpoint_service.attach(containers.service, containers.security_group)
         self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})
+        service = containers.service
+        names = {"cluster": service.cluster.cluster_name, "service": service.service_name}
+        add_dashboard(self, self.alarms, endpoint_service.load_balancer, containers.logs, **names)
         CfnOutput(self, "ecsvpcendpointservicename", value=endpoint_service.name)

@@ -1,6 +1,7 @@
 """Pieces of the stacks of all folders."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import Acknowledgment, Environment, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
@@ -36,9 +37,10 @@ def closed_security_group(scope: Construct, vpc: ec2.IVpc, description: str, id:
     return ec2.SecurityGroup(scope, id, vpc=vpc, allow_all_outbound=False, description=description)
 
 
-def log_group(scope: Construct, id: str = "Logs") -> logs.LogGroup:
+def log_group(scope: Construct, id: str = "Logs", **more: Any) -> logs.LogGroup:
     """CloudWatch keeps the lines for a month. The group goes with the stack."""
-    return logs.LogGroup(scope, id, retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
+    month = logs.RetentionDays.ONE_MONTH
+    return logs.LogGroup(scope, id, retention=month, removal_policy=RemovalPolicy.DESTROY, **more)
 
 
 def acknowledge(construct: Construct, rule: str, reason: str) -> None:

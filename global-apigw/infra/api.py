@@ -16,6 +16,7 @@ from constructs import Construct
 
 from common.alarms import Alarms
 from common.stack import acknowledge, closed_security_group, log_group
+from infra.budgets import INDEX
 from infra.registry import Registry, Route, Service
 
 # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -58,7 +59,7 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
-        self._access_log = log_group(self, "AccessLog")
+        self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
 
     def _add_stage(self, registry: Registry) -> apigateway.CfnStage:
@@ -79,7 +80,7 @@ class Api(Construct):
                 if route.throttle and route.throttle != default
             },
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=self._access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
+                destination_arn=self.access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
             ),
         )
 
@@ -153,7 +154,7 @@ class Api(Construct):
         matches = logs.MetricFilter(
             self,
             name,
-            log_group=self._access_log,
+            log_group=self.access_log,
             filter_pattern=logs.FilterPattern.literal(pattern),
             metric_namespace=Stack.of(self).stack_name,
             metric_name=name,

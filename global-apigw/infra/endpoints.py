@@ -36,18 +36,18 @@ class Endpoints:
         self._log_group = log_group(self._lookup)
         self._log_group.grant_write(self._role)
         self._balancer = Construct(scope, "LoadBalancer")
-        self._nlb = internal_load_balancer(self._balancer, vpc=vpc, description="gateway NLB")
+        self.nlb = internal_load_balancer(self._balancer, vpc=vpc, description="gateway NLB")
         # Shared rules and a shared group, so that fifty services fit into one stack: the NLB listens for services alone.
-        client.connections.allow_to(self._nlb, ec2.Port.all_tcp(), "listeners of services")
+        client.connections.allow_to(self.nlb, ec2.Port.all_tcp(), "listeners of services")
         self._security_group = closed_security_group(scope, vpc, "endpoints of services", "EndpointsSg")
-        self._groups = [client, self._security_group, *self._nlb.connections.security_groups]
+        self._groups = [client, self._security_group, *self.nlb.connections.security_groups]
 
     def add_service(
         self, name: str, service: Service, service_name: str
     ) -> tuple[elbv2.NetworkListener, elbv2.NetworkTargetGroup]:
         """A listener on the service's own port, for `client` only, that forwards to the addresses of a new endpoint."""
         scope, port = Construct(self._scope, name), service.endpoint_port
-        self._nlb.connections.allow_to(self._security_group, ec2.Port.tcp(port), "endpoints of services")
+        self.nlb.connections.allow_to(self._security_group, ec2.Port.tcp(port), "endpoints of services")
         endpoint = ec2.InterfaceVpcEndpoint(
             scope,
             "Endpoint",
@@ -70,7 +70,7 @@ class Endpoints:
             target_type=elbv2.TargetType.IP,
             targets=[targets.IpTarget(address, port) for address in self._addresses(scope, endpoint)],
         )
-        listener = self._nlb.add_listener(
+        listener = self.nlb.add_listener(
             name, port=service.listener_port, protocol=elbv2.Protocol.TCP, default_target_groups=[group]
         )
         return listener, group

@@ -25,14 +25,16 @@ MAX_SERVICES = 50
 MAX_RESOURCES = 500
 # The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
 # of an endpoint port; the services that share an alarm.
-OWN, OF_SERVICE, OF_PORT, OF_ALARM = 31, 4, 2, 10
+OWN, OF_SERVICE, OF_PORT, OF_ALARM = 37, 4, 2, 10
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
+OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
+Objective = Annotated[float, Field(gt=0, lt=100)]
 Strings = list[Annotated[str, Field(min_length=1)]]
 
 
@@ -59,11 +61,12 @@ class Jwt(Table):
 
 
 class Api(Table):
-    """The API; its `throttle` is that of the routes that name none."""
+    """The API; its `throttle` is that of the routes that name none, its `objective` that of such services."""
 
     throttle: Throttle = Field(description=THROTTLE)
     jwt: Jwt | None = Field(default=None, description="a table with issuer and audience")
     cors_origins: Strings = Field(default=[], description='a list of origins such as "https://app.example.com"')
+    objective: Objective = Field(default=99.9, description=OBJECTIVE)
 
 
 class Route(Table):
@@ -83,6 +86,7 @@ class Service(Table):
     listener_port: Port = Field(description="a port that no other service has or had")
     health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
     timeout_seconds: int = Field(gt=0, le=MAX_TIMEOUT, description=f"1 to {MAX_TIMEOUT}, more than the service takes")
+    objective: Objective | None = Field(default=None, description=OBJECTIVE)
     routes: list[Route] = Field(description="a list of routes")
 
 

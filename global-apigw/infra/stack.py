@@ -3,9 +3,12 @@
 from aws_cdk import CfnOutput
 from constructs import Construct
 
+from common.alarms import dashboard_url
+from common.dashboard import add_dashboard
 from common.network import Network
 from common.stack import BaseStack
 from infra.api import Api
+from infra.budgets import BUDGETS, add_budgets
 from infra.endpoints import Endpoints
 from infra.settings import GatewaySettings
 
@@ -29,4 +32,7 @@ class GlobalApigwStack(BaseStack):
         # An alarm watches at most ten metrics.
         for first in range(0, len(groups), 10):
             self.alarms.healthy_targets(f"Targets{first // 10}", dict([*groups.items()][first : first + 10]))
+        values = {"api": api.api.ref, "budgets": dashboard_url(self, BUDGETS)}
+        add_dashboard(self, self.alarms, endpoints.nlb, api.access_log, **values)
+        add_budgets(self, settings.registry, api.access_log)
         CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)

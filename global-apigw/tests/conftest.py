@@ -20,6 +20,7 @@ endpoint_port = 9090
 listener_port = 65000
 health_path = "/ping"
 timeout_seconds = 20
+objective = 99
 routes = [{ key = "GET /further/{id}", throttle = { rate = 5, burst = 7 } }]
 """
 

@@ -93,7 +93,7 @@ def test_a_registry_may_use_its_quotas_up(services: int, routes: int, tmp_path: 
 
 def test_fails_when_the_services_do_not_fit_into_a_stack(tmp_path: Path) -> None:
     (tmp_path / "services.toml").write_text(many(50, 5))
-    message = "has 50 services with 250 routes, which are 538 resources, expected at most 500 in a stack"
+    message = "has 50 services with 250 routes, which are 544 resources, expected at most 500 in a stack"
     with pytest.raises(SettingsError, match=f"^error: {tmp_path}/services.toml {message}$"):
         load_registry(tmp_path / "services.toml")
 
@@ -102,7 +102,7 @@ def test_the_room_that_is_left_is_printed() -> None:
     done = run("infra.routes", "examples/secured.toml")
     assert re.search(r"^GET /todo +todo +8082 +todo.read or todo.write +3 +5$", done.stdout, re.MULTILINE)
     assert done.stdout.endswith(
-        "next listener_port: 8083, unless a deleted service had it\n52 of 500 resources, 6 of 300 routes: room for 48 more "
+        "next listener_port: 8083, unless a deleted service had it\n58 of 500 resources, 6 of 300 routes: room for 48 more "
         "services with a route each on a known endpoint port\n"
     )
     assert run("infra.routes", "nowhere.toml").stderr.startswith("error: SERVICES is 'nowhere.toml', expected the path")

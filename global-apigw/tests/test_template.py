@@ -10,7 +10,7 @@ from aws_cdk.assertions import Match, Template
 
 from app import build
 from infra.registry import load_registry
-from tests.conftest import ENVIRON, FOLDER, synthesize
+from tests.conftest import ENVIRON, FOLDER, FURTHER_SERVICE, synthesize
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 GROUP = "AWS::EC2::SecurityGroup"
@@ -59,6 +59,21 @@ SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "a further service has its own timeout": ("joined", f"{API}Integration", {"TimeoutInMillis": 20000}),
     "a further service has an alarm": ("joined", ALARM, {"AlarmDescription": Match.string_like_regexp("further.*:")}),
+    "a query reads the lines of its own routes alone": (
+        "document",
+        "AWS::Logs::LogGroup",
+        {"FieldIndexPolicies": [{"Fields": ["route"]}]},
+    ),
+    "two regions of an account have a dashboard each": (
+        "document",
+        "AWS::CloudWatch::Dashboard",
+        {"DashboardName": "global-apigw-us-west-2"},
+    ),
+    "a saved query looks at the access log": (
+        "document",
+        "AWS::Logs::QueryDefinition",
+        {"Name": "global-apigw/slowest routes", "LogGroupNames": [{"Ref": Match.string_like_regexp("AccessLog")}]},
+    ),
     "a route has a limit of its own": (
         "joined",
         f"{API}Stage",
@@ -159,6 +174,28 @@ def test_a_further_service_changes_nothing_of_the_others(document: dict[str, Any
     kinds = (ENDPOINT, f"{BALANCING}Listener", f"{BALANCING}TargetGroup", f"{API}Integration", f"{API}Route")
     kept = {name: body for name, body in document["Resources"].items() if body["Type"] in kinds}
     assert kept.items() <= joined["Resources"].items()
+
+
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [
+        ("dog-names: 99.9 %", 1),  # of [api]
+        ("/ (0.001 * answers)", 2),
+        ("further: 99 %", 1),  # its own
+        ("/ (0.01 * answers)", 1),
+        (r"filter route in [\\\"GET /further/{id}\\\"]", 1),
+    ],
+)
+def test_a_service_has_an_error_budget(joined: dict[str, Any], part: str, count: int) -> None:
+    assert json.dumps(joined["Resources"]["Budgets847BC00E"]).count(part) == count
+
+
+def test_a_service_without_routes_has_no_budget(tmp_path: Path) -> None:
+    # Logs Insights refuses the query, and the three deploys of a swap have such an entry.
+    registry = tmp_path / "services.toml"
+    registry.write_text((FOLDER / "services.toml").read_text() + FURTHER_SERVICE.partition("routes")[0] + "routes = []")
+    body = json.dumps(synthesize(tmp_path, SERVICES=str(registry))["Resources"]["Budgets847BC00E"])
+    assert ("dog-names: 99.9 %" in body, "further" in body) == (True, False)
 
 
 @pytest.mark.parametrize("path", ["services.toml", "examples/secured.toml", "tests/parity.toml"])

@@ -201,6 +201,13 @@ def scaling_policy(properties: Properties) -> Properties:
     return properties | dict(target)
 
 
+def dashboard(properties: Properties) -> Properties:
+    """AWS refuses a body that is not JSON, and more than 500 widgets: CloudWatch-Dashboard-Body-Structure.html."""
+    if (count := len(json.loads(properties["DashboardBody"])["widgets"])) > 500:
+        raise ValidationError(message=f"The dashboard has {count} widgets, at most 500 are allowed")
+    return properties
+
+
 def lowered(value: Any) -> Any:
     """CloudWatch Logs begins the names of its arguments with a small letter."""
     if isinstance(value, list):
@@ -215,6 +222,7 @@ ARGUMENTS: dict[str, Callable[[Properties], Properties]] = {
     "AWS::EC2::VPCEndpointServicePermissions": permissions,
     "AWS::ApiGatewayV2::Integration": integration,
     "AWS::ApplicationAutoScaling::ScalingPolicy": scaling_policy,
+    "AWS::CloudWatch::Dashboard": dashboard,
     "AWS::Logs::MetricFilter": lowered,
 }
 CALLS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
