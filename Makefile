@@ -122,11 +122,10 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 	profile for each, such as ECS_ACCOUNT=222222222222 ECS_PROFILE=dogs))
 
 ##@ Find out why (the local run, or the deployed accounts)
-# It reads the accounts whose profiles are set, or the gateway's alone with exported credentials. boto3 is the gateway's.
+# It reads the gateway's account, and those of the other profiles that are set.
 .PHONY: doctor
 doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
-	@$(MAKE) --silent -C global-apigw $(VENV)/installed
-	@global-apigw/$(PY) -m tools.doctor "$$ROUTE"
+	@$(MAKE) --silent -C global-apigw doctor $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)"
 
 .PHONY: conformance
 conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more

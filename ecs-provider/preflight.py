@@ -8,6 +8,7 @@ import sys
 
 from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
+from common.doctor import examine_provider
 from infra.repository import check_image
 from infra.settings import EcsSettings
 
@@ -24,6 +25,7 @@ CHECKS: dict[str, list[Check]] = {
     "deployed": [protect],
     "failed": [protect],
     "destroy": [check_connections],
+    "doctor": [examine_provider],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

@@ -5,11 +5,13 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 
 import os
 import sys
+from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
 from infra.changes import compare_routes, remove_route_settings
 from infra.checks import check_issuer, check_region, check_services
+from infra.doctor import doctor
 from infra.settings import GatewaySettings
 
 changes = Changes(os.environ, compare_routes)
@@ -22,6 +24,7 @@ CHECKS: dict[str, list[Check]] = {
     # After a deploy.
     "deployed": [protect, remove_route_settings],
     "failed": [protect, remove_route_settings],
+    "doctor": [partial(doctor, environ=os.environ)],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

@@ -27,10 +27,11 @@ def main(
 ) -> None:
     """Run the `checks` of a verb; `arguments` are VERB APPROVAL [VARIABLE…], the variables that are not known yet.
 
-    To bootstrap, to delete or to see drift, the account and the region are enough; other verbs need the folder's `own` settings.
+    To bootstrap, to delete or to look at what is deployed, the account and the region are enough; other verbs need the folder's
+    `own` settings.
     """
     verb, approval, *unknown = arguments
-    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift")
+    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift", "doctor")
     try:
         settings = Settings.read(environ, stack=own.stack) if needs_account_only else own.read(environ, *unknown)
         check_terminal(verb, approval)

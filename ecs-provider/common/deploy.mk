@@ -1,4 +1,4 @@
-# Targets: bootstrap, diff, deploy, drift, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
+# Targets: bootstrap, diff, deploy, drift, doctor, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
 
 # The credentials of a deploy: exported AWS_* keys, or a profile.
 PROFILE ?= $(AWS_PROFILE)
@@ -69,6 +69,10 @@ drift: $(VENV)/installed ## Show what was changed by hand since the deploy
 	$(call check,drift)
 	@$(MAKE) --silent assembly
 	@$(AS) $(CDK) drift --app cdk.out --build ''
+
+.PHONY: doctor
+doctor: $(VENV)/installed ## Say what is broken in this account's part of the way, read-only
+	$(call check,doctor)
 
 # CloudFormation deletes, and compares with what is there, by stack name: the last synthesized template of the account and
 # region is enough.

@@ -12,7 +12,7 @@ import boto3
 from common.changes import ACCEPT, REFUSED, Change, Document, deployed_template
 from common.checks import stack_resources
 from common.settings import Settings
-from local.template import Template
+from local.template import Resource, Template
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 STEPS = (
@@ -64,18 +64,23 @@ def _read(document: Document) -> Api:
         group = template.follow(action["TargetGroupArn"], f"{BALANCING}TargetGroup").properties
         lookup = template.follow(group["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
         found = template.references(lookup)
-        [endpoint] = [each.properties for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
-        # Before endpoints had names, each had a security group of its own, which had the name.
-        group_of = template.follow(endpoint["SecurityGroupIds"][0], "AWS::EC2::SecurityGroup").properties
-        old_name = group_of["GroupDescription"].removeprefix("endpoint of ")
-        [name] = [tag["Value"] for tag in endpoint.get("Tags", ()) if tag["Key"] == "Name"] or [old_name]
+        [endpoint] = [each for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
+        name = endpoint_name(template, endpoint)
         names[listener.logical_id] = name
-        targets = f"{endpoint['ServiceName']}:{group['Port']}"
+        targets = f"{endpoint.properties['ServiceName']}:{group['Port']}"
         services[name] = Service(listener.properties["Port"], targets, group["HealthCheckPath"])
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
     cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
     return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]))
+
+
+def endpoint_name(template: Template, endpoint: Resource) -> str:
+    """The name of the service behind the endpoint."""
+    tags = {tag["Key"]: tag["Value"] for tag in endpoint.properties.get("Tags", ())}
+    # Before endpoints had names, each had a security group of its own, which had the name.
+    group = template.follow(endpoint.properties["SecurityGroupIds"][0], "AWS::EC2::SecurityGroup").properties
+    return str(tags.get("Name") or group["GroupDescription"].removeprefix("endpoint of "))
 
 
 def _route(template: Template, route: Document, stage: Document, names: dict[str, str]) -> Route:

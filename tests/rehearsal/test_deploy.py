@@ -105,6 +105,11 @@ def test_services_admit_the_gateway_and_every_route_leads_to_its_service(
 def test_the_doctor_reads_three_deployed_accounts_and_changes_nothing(
     environment: Environment, deployed: Deployed
 ) -> None:
+    ecs = environment.client(ECS, "ecs")
+    [cluster] = ecs.list_clusters()["clusterArns"]
+    [service] = ecs.list_services(cluster=cluster)["serviceArns"]
+    # moto's default is 0, CloudFormation's is 1.
+    ecs.update_service(cluster=cluster, service=service, desiredCount=2)
     since = environment.mark()
     found = deployed.gateway.run("make doctor", environment.profiles())
     *rows, sentence = found.stdout.splitlines()

@@ -1,4 +1,8 @@
-"""Reads an account's answers, and the stacks in it. It changes nothing: the calls are Describe, Get and List."""
+"""Reads an account's answers, and the stacks in it. It changes nothing: the calls are Describe, Get, List and Filter.
+
+The codes and states that AWS answers with are those of botocore's service models, which are AWS's own; for EC2, whose model has no
+codes: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
 
 from functools import cache, cached_property, partial
 from typing import Any
@@ -6,16 +10,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.template import Resource, Template
-
 Answer = dict[str, Any]
-# Parts of error codes.
-DENIED = ("AccessDenied", "Unauthorized", "AuthFailure", "Expired", "InvalidClientTokenId", "UnrecognizedClient")
-MISSING = ("NotFound", "InvalidServiceName")
+# Parts of the codes that say that there is no such thing. InvalidServiceName is that of an endpoint service, NoSuchEntity IAM's.
+MISSING = ("NotFound", "InvalidServiceName", "NoSuchEntity")
 
 
 class UnseenError(Exception):
-    """What these credentials may not read."""
+    """What these credentials may not read, or what AWS did not answer."""
 
 
 class Account:
@@ -50,12 +51,11 @@ class Account:
                 return dict(client.get_paginator(name).paginate(**arguments).build_full_result())
             return dict(getattr(client, name)(**arguments))
         except ClientError as error:
-            code = error.response["Error"]["Code"]
+            code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
             if any(each in code for each in MISSING):
                 return {}
-            if not any(each in code for each in DENIED):
-                raise
-            raise UnseenError(f"{call} is denied ({code})") from None
+            # The message of EC2 goes on with a thousand encoded characters.
+            raise UnseenError(f"{call} failed: {code}, {message[:150]}") from None
         except BotoCoreError as error:  # no credentials, no network
             raise UnseenError(str(error)) from None
 
@@ -64,10 +64,11 @@ class Stack:
     """A deployed stack: its owner, and the resources of its template with their physical ids."""
 
     def __init__(self, account: Account, described: Answer) -> None:
-        self.account, self.name = account, described["StackName"]
-        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
+        self.account = account
+        self.name: str = described["StackName"]
+        self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
-        self.owner = f"{tags.get('owner', f'the team of {self.name}')} ({account.id})"
+        self.owner = f"{self.tags.get('owner', f'the team of {self.name}')} ({account.id})"
 
     @cached_property
     def ids(self) -> dict[str, str]:
@@ -75,13 +76,16 @@ class Stack:
         return {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in listed}
 
     @cached_property
-    def template(self) -> Template:
+    def document(self) -> Answer:
+        """The template."""
         arguments = {"StackName": self.name, "TemplateStage": "Original"}
-        return Template(self.account.one("cloudformation.get_template", **arguments)["TemplateBody"])
+        document: Answer = self.account.one("cloudformation.get_template", **arguments)["TemplateBody"]
+        return document
 
-    def of_type(self, type: str) -> dict[str, Resource]:
-        """By physical id."""
-        return {self.ids.get(each.logical_id, ""): each for each in self.template.of_type(type)}
+    def of_type(self, type: str) -> dict[str, Answer]:
+        """The properties in the template, by physical id."""
+        found = self.document["Resources"].items()
+        return {self.ids.get(name, ""): body.get("Properties", {}) for name, body in found if body["Type"] == type}
 
 
 def stacks(account: Account) -> list[Stack]:
