@@ -13,6 +13,7 @@ from common.account import Account, Answer, Stack, UnseenError, stacks
 from common.checks import CheckError
 from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, interfaces, kept_hops, listener_hop, rule_hop, tell
 from common.settings import Settings
+from common.settled import settle
 
 SERVICE, PERMISSIONS = "AWS::EC2::VPCEndpointService", "AWS::EC2::VPCEndpointServicePermissions"
 
@@ -171,4 +172,5 @@ def provider_walk(stack: Stack) -> Iterator[Hop]:
 def examine_provider(session: boto3.Session, settings: Settings) -> None:
     """The verb `doctor` of a provider."""
     stack = find(Account(session, settings.region), settings.stack)
+    print(*settle([stack]), sep="\n")
     report({stack.name: [*seen(provider_walk(stack))]})

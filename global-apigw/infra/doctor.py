@@ -1,6 +1,7 @@
 """Why a route does not answer: the verb `doctor` walks its hops in the gateway's account, and in others that have a profile."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import boto3
 from botocore.exceptions import BotoCoreError
@@ -10,22 +11,25 @@ from common.checks import CheckError
 from common.doctor import find, provider_hops, report, seen
 from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, kept_hops, listener_hop, rule_hop, tell
 from common.settings import Settings
+from common.settled import settle
 from infra import hops
 from infra.changes import endpoint_name
 from local.template import Template
 
 
+def all_stacks(accounts: list[Account]) -> Iterator[Stack]:
+    """Of the accounts that can be read."""
+    for account in accounts:
+        with suppress(UnseenError):
+            yield from stacks(account)
+
+
 def provider_of(accounts: list[Account], service_id: str) -> Stack:
     """The stack of the endpoint service, in one of the accounts that can be read."""
-    problem = "no profile for its account"
-    for account in accounts:
-        try:
-            for stack in stacks(account):
-                if service_id in stack.ids.values():
-                    return stack
-        except UnseenError as error:
-            problem = str(error)
-    raise UnseenError(problem)
+    for stack in all_stacks(accounts):
+        if service_id in stack.ids.values():
+            return stack
+    raise UnseenError("no profile for its account, or no right to read its stacks")
 
 
 def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> Hop:
@@ -120,4 +124,7 @@ def open_accounts(session: boto3.Session, region: str, profiles: str) -> Iterato
 def doctor(session: boto3.Session, settings: Settings, *, environ: Mapping[str, str]) -> None:
     """The verb `doctor`: of ROUTE, or of all routes."""
     accounts = [*open_accounts(session, settings.region, environ.get("OTHER_PROFILES", ""))]
-    report(examine(accounts, environ.get("ROUTE", "")))
+    found = examine(accounts, route := environ.get("ROUTE", ""))
+    if not route:
+        print(*settle([*all_stacks(accounts)]), sep="\n")
+    report(found)
