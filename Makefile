@@ -9,6 +9,8 @@ DYNAMODB_PORT ?= 8000
 DOCS_PORT ?= 8090
 # Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
+# A URL on loopback that somebody has given means the local run.
+LOCAL_URL := $(filter http://127.0.0.1:% http://localhost:%,$(URL))
 URL ?= http://127.0.0.1:$(API_PORT)
 export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN PICTURE
 # The folders install with the same uv.
@@ -23,7 +25,9 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 	$(call port_is_free,DYNAMODB_PORT)
 	$(call port_is_free,DOCS_PORT)
 	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
-	@exec $(VENV)/bin/honcho start
+	@# Through a pipe, so that the supervisor itself gets the signals. tee ends after it.
+	@mkdir -p .local && rm -f .local/pipe && mkfifo .local/pipe && { tee -i .local/log <.local/pipe & } && \
+		exec $(VENV)/bin/honcho start >.local/pipe
 
 .PHONY: build-all $(FOLDERS:%=build-%)
 build-all:
@@ -122,10 +126,17 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 	profile for each, such as ECS_ACCOUNT=222222222222 ECS_PROFILE=dogs))
 
 ##@ Find out why (the local run, or the deployed accounts)
-# It reads the gateway's account, and those of the other profiles that are set.
+# It reads the gateway's account, and those of the other profiles that are set; or the local run, if URL is on loopback.
 .PHONY: doctor
 doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
-	@$(MAKE) --silent -C global-apigw doctor $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)"
+	@$(if $(LOCAL_URL),PYTHONPATH=global-apigw global-apigw/$(PY) -m tools.doctor "$(LOCAL_URL)" "$$ROUTE",\
+		$(MAKE) --silent -C global-apigw doctor $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
+
+# Of the local run, if URL is on loopback; make local leaves its log.
+.PHONY: follow
+follow: $(UV) ## Show the lines of one request in all logs, in order of time: REQUEST=<apigw-requestid>
+	@$(if $(LOCAL_URL),cd global-apigw && $(PY) -m common.follow "$$REQUEST" ../.local/log,\
+		$(MAKE) --silent -C global-apigw follow $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 
 .PHONY: conformance
 conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more

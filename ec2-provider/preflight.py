@@ -5,10 +5,12 @@ Only app.py and this module read os.environ. It does not import the CDK, so it a
 
 import os
 import sys
+from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_connections, check_zones, main
 from common.doctor import examine_provider
+from common.follow import follow
 from infra.checks import check_quota, check_table, report_left_table
 from infra.settings import Ec2Settings
 
@@ -24,6 +26,7 @@ CHECKS: dict[str, list[Check]] = {
     "failed": [report_left_table, protect],
     "destroy": [check_connections],
     "doctor": [examine_provider],
+    "follow": [partial(follow, environ=os.environ)],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

@@ -9,6 +9,7 @@ from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
+from common.follow import follow
 from infra.changes import compare_routes, remove_route_settings
 from infra.checks import check_issuer, check_region, check_services
 from infra.doctor import doctor
@@ -25,6 +26,7 @@ CHECKS: dict[str, list[Check]] = {
     "deployed": [protect, remove_route_settings],
     "failed": [protect, remove_route_settings],
     "doctor": [partial(doctor, environ=os.environ)],
+    "follow": [partial(follow, environ=os.environ)],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

@@ -55,6 +55,24 @@ def test_a_request_can_be_followed_from_the_api_to_its_service(run: LocalRun) ->
     answer = subprocess.check_output(["curl", "-si", f"{run.url}/todo"], text=True)
     [request_id] = re.findall(r"apigw-requestid: (\S+)", answer)
     wait_for(lambda: {*re.findall(rf"(\S+) *\| .*{request_id}", run.log.read_text())} == {"api.1", "todo.1"})
+    done = make("follow", f"REQUEST={request_id}", f"URL={run.url}")
+    assert done.returncode == 0, done.stderr
+    head, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert [*head[:5], {row[1] for row in rows}, {row[3] for row in rows}] == [
+        "time", "where", "account", "status", "ms", {"api", "todo"}, {"200"},
+    ]  # fmt: skip
+    assert sorted(row[0] for row in rows) == [row[0] for row in rows]
+
+
+def test_the_doctor_and_a_wrong_request_are_answered_for_the_local_run(run: LocalRun) -> None:
+    ends = f"ENDPOINTS=8081=127.0.0.1:{run.ports['DOGS_PORT']} 8082=127.0.0.1:{run.ports['TODO_PORT']}"
+    done = make("doctor", f"URL={run.url}", ends, f"DYNAMODB_PORT={run.ports['DYNAMODB_PORT']}")
+    assert done.stdout.splitlines()[-1] == "nothing is broken", done.stdout + done.stderr
+    done = make("follow", "REQUEST=unknown-request", f"URL={run.url}")
+    assert done.stderr.startswith("error: no line has unknown-request; looked in log of the last make local")
+    done = make("follow", "REQUEST=", f"URL={run.url}")
+    assert done.stderr.startswith("error: REQUEST is empty, expected the value of an answer's header apigw-requestid")
+    assert done.returncode == 2
 
 
 def test_the_readme_shows_what_curl_prints(run: LocalRun) -> None:

@@ -31,7 +31,7 @@ def main(
     `own` settings.
     """
     verb, approval, *unknown = arguments
-    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift", "doctor")
+    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift", "doctor", "follow")
     try:
         settings = Settings.read(environ, stack=own.stack) if needs_account_only else own.read(environ, *unknown)
         check_terminal(verb, approval)

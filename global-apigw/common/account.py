@@ -4,6 +4,8 @@ The codes and states that AWS answers with are those of botocore's service model
 codes: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -92,3 +94,20 @@ def stacks(account: Account) -> list[Stack]:
     gone = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
     found = account.all("cloudformation.describe_stacks")
     return [Stack(account, each) for each in found if each["StackStatus"] not in gone]
+
+
+def all_stacks(accounts: list[Account]) -> Iterator[Stack]:
+    """Of the accounts that can be read."""
+    for account in accounts:
+        with suppress(UnseenError):
+            yield from stacks(account)
+
+
+def open_accounts(session: boto3.Session, region: str, profiles: str) -> Iterator[Account]:
+    """The account of the session, and those of further profiles."""
+    yield Account(session, region)
+    for profile in profiles.split():
+        try:
+            yield Account(boto3.Session(profile_name=profile), region)
+        except (UnseenError, BotoCoreError) as error:
+            print(f"unseen  the profile {profile}: {error}")

@@ -1,4 +1,4 @@
-# Targets: bootstrap, diff, deploy, drift, doctor, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
+# Targets: bootstrap, diff, deploy, drift, doctor, follow, destroy. A folder's Makefile may add files to build to `before-deploy`, `before-diff` and `before-synth`.
 
 # The credentials of a deploy: exported AWS_* keys, or a profile.
 PROFILE ?= $(AWS_PROFILE)
@@ -73,6 +73,10 @@ drift: $(VENV)/installed ## Show what was changed by hand since the deploy
 .PHONY: doctor
 doctor: $(VENV)/installed ## Say what is broken in this account's part of the way, read-only
 	$(call check,doctor)
+
+.PHONY: follow
+follow: $(VENV)/installed ## Show the lines of one request in this account's logs: REQUEST=<apigw-requestid>
+	$(call check,follow)
 
 # CloudFormation deletes, and compares with what is there, by stack name: the last synthesized template of the account and
 # region is enough.

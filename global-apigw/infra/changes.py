@@ -50,11 +50,11 @@ class Api(NamedTuple):
 
 def compare_routes(deployed: Document, new: Document) -> list[Change]:
     """TemplateError for a template that is not the gateway's."""
-    before, after = _read(deployed), _read(new)
+    before, after = read_api(deployed), read_api(new)
     return [*_services(before, after), *_routes(before, after)]
 
 
-def _read(document: Document) -> Api:
+def read_api(document: Document) -> Api:
     template = Template(document)
     [api], [stage] = template.of_type(f"{API}Api"), template.of_type(f"{API}Stage")
     services: dict[str, Service] = {}

@@ -1,12 +1,10 @@
 """Why a route does not answer: the verb `doctor` walks its hops in the gateway's account, and in others that have a profile."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 import boto3
-from botocore.exceptions import BotoCoreError
 
-from common.account import Account, Answer, Stack, UnseenError, stacks
+from common.account import Account, Answer, Stack, UnseenError, all_stacks, open_accounts
 from common.checks import CheckError
 from common.doctor import find, provider_hops, report, seen
 from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, kept_hops, listener_hop, rule_hop, tell
@@ -15,13 +13,6 @@ from common.settled import settle
 from infra import hops
 from infra.changes import endpoint_name
 from local.template import Template
-
-
-def all_stacks(accounts: list[Account]) -> Iterator[Stack]:
-    """Of the accounts that can be read."""
-    for account in accounts:
-        with suppress(UnseenError):
-            yield from stacks(account)
 
 
 def provider_of(accounts: list[Account], service_id: str) -> Stack:
@@ -109,16 +100,6 @@ def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = hops.
         there = ", ".join(sorted(routes)) or f"none: the API {api} has no routes, run make drift"
         raise CheckError(f"ROUTE is {wanted or 'empty'}, expected one of the deployed routes, which are {there}")
     return {key: [*seen(walk(gateway, accounts, routes[key], fetch))] for key in keys}
-
-
-def open_accounts(session: boto3.Session, region: str, profiles: str) -> Iterator[Account]:
-    """The gateway's account, and those of the profiles."""
-    yield Account(session, region)
-    for profile in profiles.split():
-        try:
-            yield Account(boto3.Session(profile_name=profile), region)
-        except (UnseenError, BotoCoreError) as error:
-            print(f"unseen  the profile {profile}: {error}")
 
 
 def doctor(session: boto3.Session, settings: Settings, *, environ: Mapping[str, str]) -> None:

@@ -1,58 +1,41 @@
 """`make doctor` names each fault, and no other beside it. The faults are put into the accounts in this process."""
 
-import re
-import sys
+import json
 import tomllib
 from collections.abc import Callable, Iterator
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.apigatewayv2.models import VpcLink, apigatewayv2_backends
-from moto.autoscaling.models import autoscaling_backends
 from moto.cloudformation.models import cloudformation_backends
-from moto.dynamodb.models import dynamodb_backends
-from moto.ec2.models import ec2_backends
-from moto.ecr.models import ecr_backends
 from moto.ecs.models import ecs_backends
-from moto.elbv2.models import elbv2_backends
-from moto.iam.models import iam_backends
 
 from tests.conftest import ROOT
 
 from . import load_balancers
 from .bindings import client
-from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, access_key
+from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
+from .faults import FAULTS, Parts, Patch, answer, health, opened, page, put, shown, sick
 from .in_process import SECURED, Synth, accounts, deploy
 
-sys.path.append(str(ROOT / "global-apigw"))  # last: the folder has tests of its own
-
+# isort: split
+# After faults.py, which makes them importable.
 from common import doctor as provider
-from common import settled
-from common.account import Account
+from common import follow, settled
+from common.account import Account, all_stacks
 from common.checks import CheckError
 from common.settled import DOUBTS
 from infra import doctor, hops
 from infra.doctor import examine
 
 pytestmark = pytest.mark.slow
-FAULTS = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
 SETTLED = tomllib.loads(Path(__file__).with_name("settled.toml").read_text())
 OWNERS = {GATEWAY: "platform-team", ECS: "dogs-team", EC2: "todo-team"}
 ISSUER = {"issuer": SECURED["api"]["jwt"]["issuer"]}
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
-Patch = pytest.MonkeyPatch
-health_in_moto = load_balancers.health
-
-
-@cache
-def opened(account: str) -> Account:
-    keys = {"aws_access_key_id": access_key(account), "aws_secret_access_key": "unchecked"}
-    return Account(boto3.Session(**keys), REGION)  # type: ignore[arg-type] # keys are strings
 
 
 def faults(*keys: str, route: str = "", fetch: Callable[[str], Any] = lambda url: ISSUER) -> list[str]:
@@ -91,109 +74,12 @@ def deployed(synth: dict[str, Synth]) -> Iterator[None]:
         yield
 
 
-def health(balancers: Any, target: Any) -> tuple[str, str | None]:
-    return ("healthy", None) if balancers.account_id == ECS else health_in_moto(balancers, target)
-
-
-class Parts:
-    """What moto keeps of the way to todo, and of dog-names' image."""
-
-    def __init__(self) -> None:
-        ec2 = ec2_backends[GATEWAY][REGION]
-        self.provider_ec2 = ec2_backends[EC2][REGION]
-        [self.service] = self.provider_ec2.configurations.values()
-        [self.end] = [each for each in ec2.vpc_end_points.values() if each.service_name == self.service.service_name]
-        self.interface = ec2.enis[self.end.network_interface_ids[0]]
-        gateway, provider = elbv2_backends[GATEWAY][REGION], elbv2_backends[EC2][REGION]
-        [self.balancer], [self.provider] = gateway.load_balancers.values(), provider.load_balancers.values()
-        [self.listener] = [arn for arn, each in self.balancer.listeners.items() if str(each.port) == "8082"]
-        [self.group] = provider.target_groups.values()
-        api = apigatewayv2_backends[GATEWAY][REGION]
-        [link], [http] = api.vpc_links.values(), api.apis.values()
-        self.stage = http.stages["$default"]
-        groups = link.sg_ids, self.balancer.security_groups, self.end.security_group_ids
-        self.link, self.own, self.ends = (ec2.get_security_group_from_id(ids[0]) for ids in groups)
-        provided = self.provider_ec2.groups[self.provider.vpc_id]
-        [self.fleet_sg] = [each for each in provided.values() if each.description == "todo instances"]
-        self.provider_sg = self.provider_ec2.get_security_group_from_id(self.provider.security_groups[0])
-        [self.fleet] = autoscaling_backends[EC2][REGION].autoscaling_groups.values()
-        [self.role] = iam_backends[EC2]["aws"].roles.values()
-        [self.tables] = [each for each in self.provider_ec2.vpc_end_points.values() if "dynamodb" in each.service_name]
-        [self.acl] = [each for each in self.provider_ec2.network_acls.values() if each.vpc_id == self.provider.vpc_id]
-        [self.tasks] = ecs_backends[ECS][REGION].services.values()
-        self.database = dynamodb_backends[EC2][REGION]
-        self.repository = ecr_backends[ECS][REGION].repositories["dog-names"]
-
-
-def sick(patch: Patch, count: int, reason: str, *accounts: str) -> None:
-    """So many targets of todo are unhealthy; the addresses of its endpoint end in .5."""
-    seen: dict[str, list[str]] = {}
-
-    def judge(balancers: Any, target: Any) -> tuple[str, str | None]:
-        if balancers.account_id not in accounts or not re.search(r"^i-|\.5$", target[1]):
-            return health(balancers, target)
-        first = seen.setdefault(target[0], [])
-        first += [target[1]] * (len(first) < count and target[1] not in first)
-        return ("unhealthy", reason) if target[1] in first else ("healthy", None)
-
-    patch.setattr(load_balancers, "health", judge)
-
-
-def answer(patch: Patch, account: str, wanted: str, more: dict[str, Any]) -> None:
-    """What moto does not know is added to each item of an answer."""
-    asked, ask = opened(account), Account._call
-
-    def call(self: Account, call: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        found = ask(self, call, arguments)
-        if self is asked and call == wanted:
-            [listed] = [value for value in found.values() if isinstance(value, list)]
-            return {"": [each | more for each in listed]}
-        return found
-
-    patch.setattr(Account, "_call", call)
-
-
-def shown(sentence: str) -> str:
-    """Without what differs from run to run."""
-    sentence = re.sub(r"\b(vpce-svc|vpce|sg|i|acl)-[0-9a-f]+", r"\1-…", sentence)
-    sentence = re.sub("ec2-provider-DatabaseTable[\\w-]+", "TABLE", sentence)
-    sentence = re.sub(r"\b(ec2|ecs)-provider-([A-Z][A-Za-z]+)[0-9A-F]{8}-\w+", r"\2-…", sentence)
-    return re.sub(r"arn:aws:elasticloadbalancing:[^ ;]+", "ARN", re.sub("VPC link [a-z]{8}", "VPC link LINK", sentence))
-
-
-def page() -> str:
-    """docs/doctor.md: python -m tests.rehearsal.test_doctor > docs/doctor.md"""
-    rows = "".join(f"| {name} | {fault['says']} |\n" for name, fault in FAULTS.items())
-    return f"""# What the doctor says
-
-Each fault was put into three emulated accounts, and this is all that [`make doctor`](operate.md#from-alarm-to-cause) then said.
-… stands for the rest of an id. `tests/rehearsal/doctor.toml` has the faults, and a test holds this page.
-
-| fault | sentence |
-|---|---|
-{rows}"""
-
-
 def test_the_page_is_current() -> None:
-    assert (ROOT / "docs/doctor.md").read_text() == page(), "python -m tests.rehearsal.test_doctor > docs/doctor.md"
+    assert (ROOT / "docs/doctor.md").read_text() == page(), "python -m tests.rehearsal.faults > docs/doctor.md"
 
 
 def test_nothing_is_broken() -> None:
     assert faults() == faults(GATEWAY) == []
-
-
-def put(patch: Patch, fault: dict[str, Any]) -> None:
-    """The fault, into the accounts."""
-    parts, as_in_moto = Parts(), VpcLink.to_json
-    for part, attribute, value in fault.get("set", []):
-        patch.setattr(getattr(parts, part), attribute, value)
-    if "listener" in fault:
-        patch.delitem(parts.balancer.listeners, parts.listener)
-    if "sick" in fault:
-        sick(patch, *fault["sick"])
-    if "answer" in fault:
-        answer(patch, *fault["answer"])
-    patch.setattr(VpcLink, "to_json", lambda self: as_in_moto(self) | fault.get("link", {}))
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -304,14 +190,14 @@ def test_a_deploy_settles_what_can_be_read(name: str, mark: str, monkeypatch: Pa
     monkeypatch.setattr(settled, "DOUBTS", {name: DOUBTS[name]})
     for account in map(opened, OWNERS):
         account.known.clear()
-    _, line = settled.settle([*doctor.all_stacks([*map(opened, OWNERS)])])
+    _, line = settled.settle([*all_stacks([*map(opened, OWNERS)])])
     assert line.startswith(f"{mark:<7} {name} ")
     assert ("; send back" in line) is (mark == "differs")
 
 
 def test_what_nobody_has_seen_yet_is_not_settled() -> None:
     opened(GATEWAY).known.clear()
-    lines = [*settled.settle([*doctor.all_stacks([opened(GATEWAY)])])][1:]
+    lines = [*settled.settle([*all_stacks([opened(GATEWAY)])])][1:]
     assert {name: line[:7].strip() for name, line in zip(DOUBTS, lines, strict=True)} == {
         **dict.fromkeys(DOUBTS, "by hand"),
         **dict.fromkeys(SETTLED, "not yet"),
@@ -319,6 +205,38 @@ def test_what_nobody_has_seen_yet_is_not_settled() -> None:
         "health-of-endpoints": "same",
         "instance-type-in-zone": "unseen",
     }
+
+
+def test_a_request_is_followed_through_the_accounts(monkeypatch: Patch, capsys: pytest.CaptureFixture[str]) -> None:
+    request, now = "JKJaXmPLvHcESHA=", int(datetime.now(UTC).timestamp() * 1000)
+    service = {"time": follow.moment(now + 5), "requestId": request, "status": 200, "durationMs": 1.5}
+    api = {"time": str(now), "requestId": request, "route": "GET /dogs", "status": "200", "latency": "12"}
+    for account, name, lines in (
+        (GATEWAY, "AccessLog", [api, {**api, "requestId": "other"}]),
+        (ECS, "DogNames", [service]),
+    ):
+        logs = client("logs", account, REGION)
+        [group] = [
+            each["logGroupName"] for each in logs.describe_log_groups()["logGroups"] if name in each["logGroupName"]
+        ]
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+        events = [{"timestamp": now, "message": json.dumps(each)} for each in lines]
+        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+    monkeypatch.setattr(follow, "open_accounts", lambda *_: [*map(opened, OWNERS)])
+    follow.follow(Mock(), Mock(), environ={"REQUEST": request})
+    head, *rows = [line.split()[:5] for line in capsys.readouterr().out.splitlines()]
+    assert head == ["time", "where", "account", "status", "ms"]
+    assert rows == [
+        [follow.moment(now), "global-apigw", GATEWAY, "200", "12"],
+        [service["time"], "ecs-provider", ECS, "200", "1.5"],
+    ]
+    with pytest.raises(SystemExit, match="1"):
+        follow.follow(Mock(), Mock(), environ={"REQUEST": "unknown-request"})
+    said = capsys.readouterr().err
+    assert said.startswith("error: no line has unknown-request; looked in ")
+    assert f"({GATEWAY})" in said and f"({ECS})" in said and ", from 20" in said
+    with pytest.raises(CheckError, match="REQUEST is empty, expected the value of an answer's header apigw-requestid"):
+        follow.follow(Mock(), Mock(), environ={})
 
 
 def test_a_wrong_route_is_answered_with_the_routes() -> None:
@@ -330,7 +248,3 @@ def test_a_wrong_route_is_answered_with_the_routes() -> None:
         CheckError, match=f"expected the stack global-apigw in {EC2}, which has none; deploy it, or correct AWS_ACCOUNT"
     ):
         faults(EC2)
-
-
-if __name__ == "__main__":
-    print(page(), end="")
