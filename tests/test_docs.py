@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -110,6 +111,16 @@ def test_the_scheduled_request_goes_through_an_open_route_often_enough() -> None
 def test_the_budgets_of_the_first_page_hold() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
     assert len(targets(ROOT)) <= 22
+
+
+def test_the_first_deploy_settles_every_doubt_of_the_doctor() -> None:
+    named = re.findall(r"^\| `([a-z0-9-]+)` \| (.*?) \|", (ROOT / "docs/first-deploy.md").read_text(), re.MULTILINE)
+    doubts = tomllib.loads((ROOT / "global-apigw/common/settled.toml").read_text())
+    # The steps of the deploy are in a table of their own.
+    assert [name for name, _ in named if name not in FOLDERS] == sorted(
+        doubts, key=lambda name: "call" not in doubts[name]
+    )
+    assert all(doubts[name].get("how", "`make doctor` asks AWS") in how for name, how in named if name in doubts)
 
 
 def test_the_rehearsal_s_page_lists_every_stand_in() -> None:
