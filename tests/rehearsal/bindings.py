@@ -73,6 +73,7 @@ class Binding:
     without: tuple[str, ...] = ()
     get: Properties = field(default_factory=dict)
     full_name: Properties = field(default_factory=dict)
+    arn: str = ""
     arguments: Callable[[Properties], Properties] = dict
 
     def has_cfn_attr(self, name: str) -> bool:
@@ -98,6 +99,7 @@ class Binding:
             set_attributes(api, ref, properties)
         values |= {key: jmespath.search(path, values) for key, path in self.get.items()}
         values |= {key: ref.rpartition(text)[2] for key, text in self.full_name.items()}
+        values |= {"Arn": self.arn.format(region=region_name, account=account_id, ref=ref)} if self.arn else {}
         return Resource(ref, values, lambda *_: self.undo(api, call, ref, arguments))
 
     def undo(self, api: Any, call: str, ref: str, arguments: Properties) -> None:
