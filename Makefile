@@ -126,7 +126,8 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 	profile for each, such as ECS_ACCOUNT=222222222222 ECS_PROFILE=dogs))
 
 ##@ Find out why (the local run, or the deployed accounts)
-# It reads the gateway's account, and those of the other profiles that are set; or the local run, if URL is on loopback.
+# It reads the gateway's account, by GATEWAY_PROFILE or exported credentials, and those of the other profiles that are set; or the
+# local run, if URL is on loopback.
 .PHONY: doctor
 doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
 	@$(if $(LOCAL_URL),PYTHONPATH=global-apigw global-apigw/$(PY) -m tools.doctor "$(LOCAL_URL)" "$$ROUTE",\
