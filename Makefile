@@ -75,7 +75,7 @@ diff: $(VENV)/installed ## Say what a deploy of all three would change for other
 	@$(MAKE) --silent -C ecs-provider explain $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider explain $(call as,EC2)
 	@$(PYTHON) tools/service_names.py make --silent -C global-apigw explain $(call as,GATEWAY)
-	@$(PY) -m tools.changes
+	@global-apigw/$(PY) -m tools.changes
 	@$(MAKE) --silent -C ecs-provider cdk-diff $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider cdk-diff $(call as,EC2)
 	@$(MAKE) --silent -C global-apigw cdk-diff $(call as,GATEWAY)

@@ -25,11 +25,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_connections_and_cost_of_a_first_deploy_are_gained(place: Path) -> None:
-    [same] = changes.changes()
+    same, clients = changes.changes()
+    assert clients.endswith("by the deployed contracts and the new ones: no change breaks them")
     total = same.split()[-3]
     assert same == f"idle cost a month: {total} USD deployed, {total} USD after"
     (place / "ecs-provider/.local/deployed.json").write_text("null")
-    *gained, cost = changes.changes()
+    *gained, cost, clients = changes.changes()
+    assert clients.endswith("not compared, because not all three stacks are deployed with their contracts")
     principal = "arn:aws:iam::111111111111:root"
     assert f"+ ecs-provider: {principal} reaches EndpointServiceNlb33FC43C5 on port 8080" in gained
     assert all(line.startswith("+ ecs-provider: ") for line in gained)
@@ -39,5 +41,23 @@ def test_connections_and_cost_of_a_first_deploy_are_gained(place: Path) -> None:
 def test_a_deployed_template_that_the_tools_do_not_know_is_said(place: Path) -> None:
     deployed = {"Resources": {"X": {"Type": "AWS::Wrong::Thing", "Properties": {}}}}
     (place / "global-apigw/.local/deployed.json").write_text(json.dumps(deployed))
-    *_, last = changes.changes()
+    *_, last, _ = changes.changes()
     assert last == "not compared: X (AWS::Wrong::Thing): tools/resources.toml does not know the type"
+
+
+def test_what_breaks_a_client_of_the_deployed_api_is_named(place: Path) -> None:
+    for folder, old, new in (
+        ("ecs-provider", "required: [name, gender]", "required: [name]"),
+        ("global-apigw", '{ key = "GET /dogs/males" },', ""),
+    ):
+        path = place / folder / f"cdk.out/{folder}.template.json"
+        template = json.loads(path.read_text())
+        contract = template["Metadata"]["Contract"]
+        assert contract.isascii() and old in contract
+        path.write_text(json.dumps(template | {"Metadata": {"Contract": contract.replace(old, new)}}))
+    *_, first, dogs, males, females = changes.changes()
+    assert first.endswith("these changes break them")
+    assert males == "! GET /dogs/males is removed"
+    assert [dogs, females] == [
+        f"! GET {path}: the answer > 200 > application/json may lack gender" for path in ("/dogs", "/dogs/females")
+    ]

@@ -49,7 +49,7 @@ def test_an_answer_of_the_service_or_of_the_gateway_may_be_either() -> None:
 
 
 def test_contracts_with_the_same_names_are_merged() -> None:
-    dogs = read(ROOT / "ecs-provider/openapi.yaml")
+    dogs = read((ROOT / "ecs-provider/openapi.yaml").read_text())
     dogs["paths"]["/dogs"]["parameters"] = [{"name": "q", "in": "query", "schema": {}}]
     dogs["paths"]["/dogs"]["get"]["responses"]["5XX"] = {"description": "Luna sleeps."}
     cats = json.loads(json.dumps(dogs).replace("/dogs", "/cats").replace("Luna", "Tom"))

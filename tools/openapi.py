@@ -22,9 +22,9 @@ PAGE, REGISTRY = ROOT / "docs/openapi.yaml", ROOT / "global-apigw/services.toml"
 NAME = re.compile(r'"(#/components/\w+/|operationId": ")([^"\\]+)"')
 
 
-def read(path: Path) -> Part:
+def read(text: str) -> Part:
     """A document as JSON has it, with its components by reference."""
-    document: Part = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+    document: Part = json.loads(json.dumps(yaml.safe_load(text), default=str))
     sections = document.get("components", {}).items()
     components = {f"#/components/{section}/{name}": part for section, parts in sections for name, part in parts.items()}
     return {**document, "components": components}
@@ -33,7 +33,7 @@ def read(path: Path) -> Part:
 def contracts() -> dict[str, Part]:
     """The contracts of the providers that are here, by path."""
     paths = [path for path in sorted(ROOT.glob("*/openapi.yaml")) if path.with_name("app.py").exists()]
-    found = {str(path.relative_to(ROOT)): read(path) for path in paths}
+    found = {str(path.relative_to(ROOT)): read(path.read_text()) for path in paths}
     for path, contract in found.items():
         text, version = json.dumps(contract), f"openapi: {contract.get('openapi')}"
         wrong = [each for each in re.findall(r'"\$ref": "([^"]*)"', text) if each not in contract["components"]]
@@ -119,7 +119,7 @@ def needed(api: Part) -> Part:
 
 def document(registry: Part, contracts: dict[str, Part]) -> Part:
     """The API of a registry."""
-    api, services = read(Path(__file__).with_suffix(".yaml")), registry["services"]
+    api, services = read(Path(__file__).with_suffix(".yaml").read_text()), registry["services"]
     used = {name: contract_of(name, service, contracts) for name, service in services.items()}
     texts = {path: json.dumps(contracts.get(path, {})) for path in used.values()}
     count = Counter(name for text in texts.values() for name in {*NAME.findall(text)})

@@ -24,6 +24,9 @@ class BaseStack(Stack):
         # loss changes nothing either.
         if settings.remembered:
             self.add_metadata("DeployedWith", settings.remembered)
+        # For a comparison of what clients can call. GetTemplate returns "?" for each other character:
+        # github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/814
+        self.add_metadata("Contract", settings.contract.read_text().encode("ascii", "replace").decode())
         self.alarms = Alarms(self, "Alarms", topic_arn=settings.alarm_topic_arn)
 
     @property

@@ -113,6 +113,11 @@ class Settings:
         texts = {own.name: (own.default, _text(getattr(self, key))) for key, own in self.variables().items()}
         return {name: text for name, (default, text) in texts.items() if text != known.get(name, default) is not None}
 
+    @property
+    def contract(self) -> Path:
+        """What the folder offers to its callers."""
+        return Path(__file__).resolve().parent.parent / "openapi.yaml"
+
 
 def _text(value: Any) -> str:
     """What `convert` made the value of."""

@@ -51,3 +51,8 @@ class GatewaySettings(Settings):
         name = path.relative_to(SERVICES.parent) if path.is_relative_to(SERVICES.parent) else path.name
         own = {} if path == SERVICES else {"SERVICES": str(name)}
         return {key: value for key, value in super().remembered.items() if key != "SERVICES"} | own
+
+    @property
+    def contract(self) -> Path:
+        """The registry: the contracts of the services are not here."""
+        return Path(self.services)

@@ -17,6 +17,5 @@ def page(api: dict[str, object]) -> str:
 
 
 if __name__ == "__main__":
-    registry, into = sys.argv[1:]
-    api = document(tomllib.loads((REGISTRY.parent / registry).read_text()), contracts())
-    Path(into).write_text(page(api))
+    registry, into = (REGISTRY.parent / sys.argv[1]).read_text(), Path(sys.argv[2])
+    into.write_text(page(document(tomllib.loads(registry), contracts())))
