@@ -36,11 +36,12 @@ def ask(port: int, path: str) -> int:
 
 def read_tags() -> dict[str, dict[str, str]]:
     """The tags of the folders' stacks, by the service that they run."""
-    manifests = {
-        each: json.loads((synth.ROOT / each / ".local/cdk.out/manifest.json").read_text()) for each in synth.FOLDERS
-    }
-    found = {folder: each["artifacts"][folder]["properties"]["tags"] for folder, each in manifests.items()}
-    return {tags["service"]: {**tags, "folder": folder} for folder, tags in found.items()}
+    found = {}
+    for folder in synth.FOLDERS:
+        manifest = json.loads((synth.ROOT / folder / ".local/cdk.out/manifest.json").read_text())
+        tags = manifest["artifacts"][folder]["properties"]["tags"]
+        found[tags["service"]] = {**tags, "folder": folder}
+    return found
 
 
 def table_hop(owner: str, port: str) -> Hop:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import boto3
 
@@ -15,68 +14,58 @@ from common.checks import CheckError
 from common.settings import Settings
 
 SPAN = timedelta(hours=24)
-
-
-class Line(NamedTuple):
-    """A line of a log, with the status and the milliseconds that it names. The fields are those of the table."""
-
-    time: str
-    where: str
-    account: str
-    status: str
-    ms: str
-    text: str
+HEAD = ("time", "where", "account", "status", "ms", "line")
+Row = tuple[str, ...]
 
 
 def moment(milliseconds: float) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def read(text: str, where: str, account: str, default: str) -> Line:
-    """The line has JSON of the API or of a service. A line without JSON has the time `default`."""
+def read(text: str, where: str, account: str, default: str) -> Row:
+    """A line of the API or of a service is JSON. Any other line has the time `default`."""
     try:
         known = json.loads(text)
-        time = moment(int(known["time"])) if known["time"].isdecimal() else known["time"]
+        time = str(known["time"])
     except (ValueError, LookupError, TypeError):
-        return Line(default, where, account, "", "", text.strip())
+        known, time = {}, default
+    time = moment(int(time)) if time.isdecimal() else time
     took = known.get("latency", known.get("durationMs", ""))
-    return Line(time, where, account, str(known.get("status", "")), str(took), text.strip())
+    return time, where, account, str(known.get("status", "")), str(took), text.strip()
 
 
-def read_log(request: str, path: Path) -> Iterator[Line]:
+def read_log(request: str, path: Path) -> Iterator[Row]:
     """Of the supervisor's output, whose lines have the name of a part in front."""
     time = ""
-    for each in path.read_text(errors="replace").splitlines():
-        if match := re.fullmatch(r"\S+ (\S+?)(?:\.\d+)? +\| (.*)", each):
-            line = read(match[2], match[1], "local", time)
-            time = line.time
-            if request in line.text:
-                yield line
+    for name, text in re.findall(r"^\S+ (\S+?)(?:\.\d+)? +\| (.*)", path.read_text(errors="replace"), re.MULTILINE):
+        row = read(text, name, "local", time)
+        time = row[0]
+        if request in text:
+            yield row
 
 
-def show(request: str, lines: Sequence[Line], where: str) -> None:
-    """The table in order of time; without a line, exits with 1."""
-    if not lines:
+def show(request: str, rows: Sequence[Row], where: str) -> None:
+    """The table in order of time; without a row, exits with 1."""
+    if not rows:
         print(f"error: no line has {request}; looked in {where}", file=sys.stderr)
         sys.exit(1)
-    rows = [Line("time", "where", "account", "status", "ms", "line"), *sorted(lines)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print(*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), row.text, sep="  ")
+    widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    for row in (HEAD, *sorted(rows)):
+        print(*map(str.ljust, row[:-1], widths), row[-1], sep="  ")
 
 
 def check_request(request: str) -> str:
-    if not re.fullmatch(r"[\w=-]{8,}", request):
-        expected = "expected the value of an answer's header apigw-requestid, such as JKJaXmPLvHcESHA="
-        raise CheckError(f"REQUEST is {request or 'empty'}, {expected}")
-    return request
+    if re.fullmatch(r"[\w=-]{8,}", request):
+        return request
+    expected = "expected the value of an answer's header apigw-requestid, such as JKJaXmPLvHcESHA="
+    raise CheckError(f"REQUEST is {request or 'empty'}, {expected}")
 
 
 def follow(session: boto3.Session, settings: Settings, *, environ: Mapping[str, str]) -> None:
     """The verb `follow`: REQUEST in the log groups of all stacks in the accounts that can be read."""
     request, now = check_request(environ.get("REQUEST", "")), datetime.now(UTC)
     span = {name: int(each.timestamp() * 1000) for name, each in (("startTime", now - SPAN), ("endTime", now))}
-    lines, looked = list[Line](), list[str]()
+    rows, looked = list[Row](), list[str]()
     for stack in all_stacks([*open_accounts(session, settings.region, environ.get("OTHER_PROFILES", ""))]):
         for group in stack.of_type("AWS::Logs::LogGroup"):
             try:
@@ -86,12 +75,9 @@ def follow(session: boto3.Session, settings: Settings, *, environ: Mapping[str, 
                 print(f"unseen  {group}: {error}")
                 continue
             looked.append(f"{group} ({stack.account.id})")
-            lines += [read(each["message"], stack.name, stack.account.id, moment(each["timestamp"])) for each in found]
-    show(
-        request,
-        lines,
-        f"{', '.join(looked) or 'no log group'}, from {now - SPAN:%Y-%m-%dT%H:%MZ} to {now:%Y-%m-%dT%H:%MZ}",
-    )
+            rows += [read(each["message"], stack.name, stack.account.id, moment(each["timestamp"])) for each in found]
+    span_said = f"from {now - SPAN:%Y-%m-%dT%H:%MZ} to {now:%Y-%m-%dT%H:%MZ}"
+    show(request, rows, f"{', '.join(looked) or 'no log group'}, {span_said}")
 
 
 if __name__ == "__main__":
@@ -99,5 +85,5 @@ if __name__ == "__main__":
         wanted, log = check_request(sys.argv[1]), Path(sys.argv[2])
         show(wanted, [*read_log(wanted, log)], f"{log.name} of the last make local")
     except (CheckError, FileNotFoundError) as problem:
-        print(f"error: {problem}".replace("error: error:", "error:"), file=sys.stderr)
+        print(f"error: {str(problem).removeprefix('error: ')}", file=sys.stderr)
         sys.exit(2)
