@@ -26,7 +26,7 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 	$(call port_is_free,DOCS_PORT)
 	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
 	@# Through a pipe, so that the supervisor itself gets the signals. tee ends after it.
-	@mkdir -p .local && rm -f .local/pipe && mkfifo .local/pipe && { tee -i .local/log <.local/pipe & } && \
+	@mkdir -p .local && rm -f .local/pipe && mkfifo .local/pipe && { (trap '' INT TERM; exec tee .local/log) <.local/pipe & } && \
 		exec $(VENV)/bin/honcho start >.local/pipe
 
 .PHONY: build-all $(FOLDERS:%=build-%)
