@@ -34,7 +34,7 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above
         ):
             return "whole path"  # in global-apigw/.local
         match path.removeprefix("tests/rehearsal/test_"):
-            case "updates.py" | "histories.py" | "doctor.py":  # have accounts in their own process
+            case "updates.py" | "histories.py" | "doctor.py" | "regions.py":  # have accounts in their own process
                 return path
             case "left_table.py" | "deployed_again.py":  # need a server, and nothing that others have deployed
                 return "stranger"

@@ -1,7 +1,9 @@
 """The provider's entrance: an internal NLB and the VPC endpoint service in front of it, to which the gateway's account connects."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
@@ -14,14 +16,21 @@ HEALTH_PATH = "/healthz"
 
 
 class EndpointService(Construct):
-    """`allowed_principal` is the ARN of the one principal that may connect, without acceptance.
+    """`allowed_principal` is the ARN of the one principal that may connect, without acceptance, also from the other `regions`.
 
     `target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks. `name` is the name of the endpoint service,
     which the gateway's team needs.
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, vpc: ec2.IVpc, target_type: elbv2.TargetType, allowed_principal: str
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        vpc: ec2.IVpc,
+        target_type: elbv2.TargetType,
+        allowed_principal: str,
+        regions: Sequence[str],
     ) -> None:
         super().__init__(scope, id)
         # The group has no ingress rule, and enforcement is off for PrivateLink: only PrivateLink traffic gets in.
@@ -43,6 +52,8 @@ class EndpointService(Construct):
             vpc_endpoint_service_load_balancers=[self.load_balancer],
             acceptance_required=False,
             allowed_principals=[iam.ArnPrincipal(allowed_principal)],
+            # With the own region: nobody says whether it belongs to a list without it.
+            allowed_regions=[*dict.fromkeys([Stack.of(self).region, *regions])] if regions else None,
         )
         self.name = service.vpc_endpoint_service_name
 

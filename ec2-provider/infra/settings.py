@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import PRINCIPAL, Settings, switch, variable
+from common.settings import PRINCIPAL, REGIONS, Settings, switch, variable
 
 STACK = "ec2-provider"
 # The tags of all resources of the stack; an adopted table must have them too.
@@ -11,7 +11,7 @@ TAGS = {"owner": "todo-team", "service": "todo", "cost-center": "todo"}
 
 @dataclass(frozen=True, kw_only=True)
 class Ec2Settings(Settings):
-    """`allowed_principal` may connect to the endpoint service; `bundle` is a path.
+    """`allowed_principal` may connect to the endpoint service, also from `supported_regions`; `bundle` is a path.
 
     `table_name` names an existing table to serve instead of the stack's own, for example a restored one, and after a comma
     a table that old instances use until new ones replace them. It may be empty.
@@ -19,6 +19,7 @@ class Ec2Settings(Settings):
 
     stack: str = STACK
     allowed_principal: str = variable(*PRINCIPAL)
+    supported_regions: tuple[str, ...] = variable(*REGIONS)
     table_name: str = variable(
         "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="",
         without="the stack's own table is served instead, and nobody sees the todos of the other one",

@@ -30,9 +30,13 @@ class Ec2ProviderStack(BaseStack):
         interfaces = [*(["logs"] if settings.instance_logs else []), *(SSM_ENDPOINTS if settings.ssm else [])]
         gateways = {"s3": boot_policies(bundle), "dynamodb": [table_policy(tables)]}
         network = Network(self, "Network", zone_ids=settings.zone_ids, interfaces=interfaces, gateways=gateways)
-        principal = settings.allowed_principal
         endpoint_service = EndpointService(
-            self, "EndpointService", vpc=network.vpc, target_type=TargetType.INSTANCE, allowed_principal=principal
+            self,
+            "EndpointService",
+            vpc=network.vpc,
+            target_type=TargetType.INSTANCE,
+            allowed_principal=settings.allowed_principal,
+            regions=settings.supported_regions,
         )
         self.alarms.healthy_targets("todo", {"todo": endpoint_service.target_group})
         add_table_alarms(self.alarms, tables[0])

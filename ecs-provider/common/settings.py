@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
 ZONE_ID = r"[a-z]+\d-az\d+"
+REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 Convert = Callable[[str], Any]
 
 
@@ -33,9 +34,21 @@ class Variable(NamedTuple):
     without: str = ""
 
 
-# The principal that a provider admits to its endpoint service; the gateway has no such variable.
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
+# Who may connect to the endpoint service of a provider: this principal, also from these regions. The gateway has no such variables.
 PRINCIPAL = Variable(
     "API_GATEWAY_ACCOUNT_ARN", r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
+)
+REGIONS = Variable(
+    "SUPPORTED_REGIONS",
+    f"({REGION}(,{REGION})*)?",
+    "eu-west-1,us-east-1",
+    "",
+    _list,
+    "no API of another region connects any more",
 )
 
 
@@ -51,10 +64,6 @@ def switch(name: str, without: str = "") -> Any:
     return variable(name, "1?", "1", default="", convert=bool, without=without)
 
 
-def _ids(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of every folder; a folder's own class adds its fields and the name of its `stack`.
@@ -64,13 +73,13 @@ class Settings:
 
     stack: str = ""
     account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
-    region: str = variable("AWS_REGION", r"[a-z]{2}(-[a-z]+)+-\d", "us-west-2")
+    region: str = variable("AWS_REGION", REGION, "us-west-2")
     zone_ids: tuple[str, ...] = variable(
         "AZ_IDS",
         f"({ZONE_ID},{ZONE_ID})?",
         "usw2-az1,usw2-az2",
         "",
-        _ids,
+        _list,
         "the zones that are known for the region come instead",
     )
     alarm_topic_arn: str = variable(

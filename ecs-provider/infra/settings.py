@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import PRINCIPAL, Settings, variable
+from common.settings import PRINCIPAL, REGIONS, Settings, variable
 from infra.image import image_tag
 
 # The name of the service: of its container, its ECR repository and its alarm.
@@ -12,10 +12,11 @@ TAGS = {"owner": "dogs-team", "service": SERVICE, "cost-center": "dogs"}
 
 @dataclass(frozen=True, kw_only=True)
 class EcsSettings(Settings):
-    """`allowed_principal` may connect to the endpoint service; `image_tag` is a tag in the account's ECR repository."""
+    """`allowed_principal` may connect to the endpoint service, also from `supported_regions`; `image_tag` is a tag in the account's ECR repository."""
 
     stack: str = "ecs-provider"
     allowed_principal: str = variable(*PRINCIPAL)
+    supported_regions: tuple[str, ...] = variable(*REGIONS)
     image_tag: str = variable(
         "IMAGE_TAG",
         r"(?!None$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",  # the AWS CLI prints None for nothing

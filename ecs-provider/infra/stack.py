@@ -35,6 +35,7 @@ class EcsProviderStack(BaseStack):
             vpc=network.vpc,
             target_type=TargetType.IP,
             allowed_principal=settings.allowed_principal,
+            regions=settings.supported_regions,
         )
         endpoint_service.attach(containers.service, containers.security_group)
         self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})

@@ -37,6 +37,10 @@ FACTS: dict[str, tuple[str, dict[str, Any]]] = {
         NLB,
         {"LoadBalancerAttributes": Match.array_with([{"Key": "load_balancing.cross_zone.enabled", "Value": "true"}])},
     ),
+    "without SUPPORTED_REGIONS only this region connects": (
+        "AWS::EC2::VPCEndpointService",
+        {"SupportedRegions": Match.absent()},
+    ),
     "connections need no acceptance": ("AWS::EC2::VPCEndpointService", {"AcceptanceRequired": False}),
     "the endpoint service admits the gateway's account alone": (
         "AWS::EC2::VPCEndpointServicePermissions",

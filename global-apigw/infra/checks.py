@@ -20,12 +20,12 @@ MAX_ISSUER_BYTES = 1_000_000
 
 
 def check_region(_: boto3.Session, settings: GatewaySettings) -> None:
-    """Each name must be of this region, and no two variables may name the same service."""
+    """Each name must be of the region of its entry, and no two variables may name the same service."""
     for variable, name in settings.service_names.items():
-        if (region := name.split(".")[3]) != settings.region:
+        if (region := name.split(".")[3]) != (expected := settings.regions[variable]):
             raise CheckError(
-                f"{variable} is {name}, a service in {region}, expected one in {settings.region}; "
-                f"deploy its provider to {settings.region}, or the gateway to {region}"
+                f"{variable} is {name}, a service in {region}, expected one in {expected}; "
+                f'deploy its provider to {expected}, or give its entry in the registry region = "{region}"'
             )
         same = [other for other, value in settings.service_names.items() if value == name]
         if len(same) > 1:
@@ -33,19 +33,24 @@ def check_region(_: boto3.Session, settings: GatewaySettings) -> None:
 
 
 def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
-    """This account must see each service, which only admitted accounts do, and the service must have both our zones."""
+    """This account must see each service, which only admitted accounts do, and a service here must have both our zones."""
     ec2 = session.client("ec2", region_name=settings.region)
     for variable, name in settings.service_names.items():
+        is_far = settings.regions[variable] != settings.region
+        where: dict[str, Any] = {"ServiceRegions": [settings.regions[variable]]} if is_far else {}
+        offer = f" and SUPPORTED_REGIONS={settings.region}" if is_far else ""
         try:
-            [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name])["ServiceDetails"]
+            [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name], **where)["ServiceDetails"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidServiceName":
                 raise
             raise CheckError(
                 f"{variable} is {name}, which account {settings.account} cannot see: the name is wrong, the service does "
                 "not exist, or it does not admit us; compare the name with its provider's output, and let its team deploy "
-                f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root"
+                f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root{offer}"
             ) from None
+        if is_far:
+            continue  # an endpoint to another region may be in any zone
         zones = _zone_ids(ec2, service)
         if missing := [zone for zone in settings.zone_ids if zone not in zones]:
             raise CheckError(

@@ -54,6 +54,7 @@ class Endpoints:
             vpc=self._vpc,
             service=ec2.InterfaceVpcEndpointService(service_name, port),
             security_groups=[self._security_group],
+            service_region=service.region or None,
             private_dns_enabled=False,
             open=False,
         )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from common.settings import SettingsError
+from common.settings import REGION, SettingsError
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_ROUTES = 300
@@ -84,6 +84,7 @@ class Service(Table):
     endpoint_service: str = Field(pattern="^[A-Z][A-Z0-9_]*$", description="an environment variable's name")
     endpoint_port: Port = Field(description="a port")
     listener_port: Port = Field(description="a port that no other service has or had")
+    region: str = Field(default="", pattern=f"^({REGION})?$", description="the provider's region, if it is another one")
     health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
     timeout_seconds: int = Field(gt=0, le=MAX_TIMEOUT, description=f"1 to {MAX_TIMEOUT}, more than the service takes")
     objective: Objective | None = Field(default=None, description=OBJECTIVE)

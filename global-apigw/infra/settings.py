@@ -12,7 +12,7 @@ SERVICES = Path(__file__).resolve().parent.parent / "services.toml"
 NAME = r"com\.amazonaws\.vpce\.[a-z0-9-]+\.vpce-svc-[0-9a-f]+"
 EXAMPLE = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
 # A stand-in has the service's listener port in place of an id: local/envoy.py finds the service there.
-STAND_IN = "com.amazonaws.vpce.us-west-2.vpce-svc-{:017}"
+STAND_IN = "com.amazonaws.vpce.{}.vpce-svc-{:017}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +34,21 @@ class GatewaySettings(Settings):
         """
         values, problems = cls.read_fields(environ)
         registry = load_registry(Path(values["services"]))
-        ports = {service.endpoint_service: service.listener_port for service in registry.services.values()}
-        names = sorted(ports.keys() - {*unknown})
+        services = {service.endpoint_service: service for service in registry.services.values()}
+        names = sorted(services.keys() - {*unknown})
         is_local = environ.get("STAND_INS") == "1"
-        stand_ins = {name: STAND_IN.format(ports[name]) for name in names if is_local}
+        places = {name: (each.region or "us-west-2", each.listener_port) for name, each in services.items()}
+        stand_ins = {name: STAND_IN.format(*places[name]) for name in names if is_local}
         variables = {name: Variable(name, NAME, EXAMPLE, stand_ins.get(name)) for name in names}
         service_names, wrong = read_variables(environ, variables)
         if problems or wrong:
             raise SettingsError(problems + wrong)
         return cls(**values, **more, registry=registry, service_names=service_names)
+
+    @property
+    def regions(self) -> dict[str, str]:
+        """The region of the provider, by the variable with the name of its endpoint service."""
+        return {each.endpoint_service: each.region or self.region for each in self.registry.services.values()}
 
     @property
     def remembered(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ FURTHER_SERVICE = """
 endpoint_service = "FURTHER_SERVICE_NAME"
 endpoint_port = 9090
 listener_port = 65000
+region = "eu-west-1"
 health_path = "/ping"
 timeout_seconds = 20
 objective = 99

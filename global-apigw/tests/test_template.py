@@ -23,6 +23,7 @@ EVERY: dict[str, tuple[str, dict[str, Any]]] = {
         ENDPOINT,
         {"VpcEndpointType": "Interface", "SubnetIds": [Match.any_value(), Match.any_value()]},
     ),
+    "without region the provider is in the region of the gateway": (ENDPOINT, {"ServiceRegion": Match.absent()}),
     "PrivateLink cannot keep the addresses of clients: the targets would get no connection": (
         f"{BALANCING}TargetGroup",
         {"TargetGroupAttributes": Match.array_with([{"Key": "preserve_client_ip.enabled", "Value": "false"}])},
@@ -52,6 +53,7 @@ SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"CorsConfiguration": Match.object_like({"AllowOrigins": ["https://app.example.com"]})},
     ),
     "a further service is reached at its listener port": ("joined", f"{BALANCING}Listener", {"Port": 65000}),
+    "a further service may be in another region": ("joined", ENDPOINT, {"ServiceRegion": "eu-west-1"}),
     "a further service has its own port and health check": (
         "joined",
         f"{BALANCING}TargetGroup",

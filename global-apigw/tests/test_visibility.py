@@ -1,5 +1,6 @@
 """The checks of the endpoint services before a deploy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ DOGS, TODO = (f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}" for number in ("
 ZONES = {"us-west-2c": "usw2-az1", "us-west-2a": "usw2-az2", "us-west-2b": "usw2-az3"}
 BOTH = {"AvailabilityZoneIds": ["usw2-az1", "usw2-az2"]}
 ONE_ZONE = "which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"
+FAR = "com.amazonaws.vpce.eu-west-1.vpce-svc-0fa4"
 ADMIT = "deploy with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root"
 Services = dict[str, dict[str, list[str]]]
 
@@ -28,9 +30,11 @@ class Ec2:
     def client(self, *_: object, **__: object) -> "Ec2":
         return self
 
-    def describe_vpc_endpoint_services(self, ServiceNames: list[str]) -> dict[str, Any]:
+    def describe_vpc_endpoint_services(
+        self, ServiceNames: list[str], ServiceRegions: Sequence[str] = ("us-west-2",)
+    ) -> dict[str, Any]:
         [name] = ServiceNames
-        if name not in self.services:
+        if name not in self.services or name.split(".")[3] not in ServiceRegions:
             raise ClientError({"Error": {"Code": "InvalidServiceName"}}, "DescribeVpcEndpointServices")
         return {"ServiceDetails": [{"ServiceName": name, **self.services[name]}]}
 
@@ -38,10 +42,13 @@ class Ec2:
         return {"AvailabilityZones": [{"ZoneName": name, "ZoneId": id} for name, id in ZONES.items()]}
 
 
-def check(services: Services, todo: str = TODO) -> None:
-    """With two services behind the API; `todo` is the name of the second."""
+def check(services: Services, todo: str = TODO, region: str = "") -> None:
+    """With two services behind the API; `todo` is the name of the second, `region` that of its entry."""
     names = {"DOGNAME_SERVICE_NAME": DOGS, "TODO_SERVICE_NAME": todo}
-    settings = replace(SETTINGS, service_names=names)
+    entries = SETTINGS.registry.services
+    entries = {**entries, "todo": entries["todo"].model_copy(update={"region": region})}
+    registry = SETTINGS.registry.model_copy(update={"services": entries})
+    settings = replace(SETTINGS, service_names=names, registry=registry)
     check_region(Ec2(services), settings)  # type: ignore[arg-type]
     check_services(Ec2(services), settings)  # type: ignore[arg-type]
 
@@ -51,13 +58,28 @@ def test_visible_services_in_both_zones_pass() -> None:
     check({DOGS: BOTH, TODO: {"AvailabilityZones": ["us-west-2c", "us-west-2a"]}})
 
 
+def test_a_service_in_the_region_of_its_entry_passes_whatever_its_zones() -> None:
+    check({DOGS: BOTH, FAR: {"AvailabilityZoneIds": ["euw1-az3"]}}, FAR, "eu-west-1")
+
+
+def test_fails_when_a_service_is_not_offered_to_this_region() -> None:
+    with pytest.raises(
+        CheckError, match=f"TODO_SERVICE_NAME is {FAR}, .* cannot see.*{ADMIT} and SUPPORTED_REGIONS=us-west-2$"
+    ):
+        check({DOGS: BOTH}, FAR, "eu-west-1")
+    with pytest.raises(
+        CheckError, match=f"TODO_SERVICE_NAME is {TODO}, a service in us-west-2, expected one in eu-west-1"
+    ):
+        check({DOGS: BOTH, TODO: BOTH}, TODO, "eu-west-1")
+
+
 @pytest.mark.parametrize(
     ("services", "todo", "message"),
     [
         (
             {},
             TODO.replace("west", "east"),
-            r"TODO_SERVICE_NAME is .*, a service in us-east-2, expected one in us-west-2",
+            r'TODO_SERVICE_NAME is .*, a service in us-east-2, expected one in us-west-2; .* region = "us-east-2"$',
         ),
         ({}, DOGS, "DOGNAME_SERVICE_NAME and TODO_SERVICE_NAME are both"),
         ({DOGS: BOTH}, TODO, f"TODO_SERVICE_NAME is {TODO}, which account 111111111111 cannot see.*{ADMIT}"),

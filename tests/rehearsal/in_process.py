@@ -6,7 +6,7 @@ import os
 import subprocess
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -188,18 +188,18 @@ def deploy(
     return Done(stack.status, steps, reasons)
 
 
-def provider(account: str) -> str:
-    """The name of a new endpoint service, before which a load balancer stands."""
-    ec2, elb = client("ec2", account, REGION), client("elbv2", account, REGION)
+def provider(account: str, region: str = REGION, zones: Sequence[str] = ZONES, regions: Sequence[str] = ()) -> str:
+    """The name of a new endpoint service, before which a load balancer stands; it is offered to other `regions`, too."""
+    ec2, elb = client("ec2", account, region), client("elbv2", account, region)
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     nets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZoneId=zone)["Subnet"]["SubnetId"]
-        for n, zone in enumerate(ZONES)
+        for n, zone in enumerate(zones)
     ]
     name = f"provider-{len(elb.describe_load_balancers()['LoadBalancers'])}"
     balancer = elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=nets)["LoadBalancers"][0]
     made = ec2.create_vpc_endpoint_service_configuration(
-        NetworkLoadBalancerArns=[balancer["LoadBalancerArn"]], AcceptanceRequired=False
+        NetworkLoadBalancerArns=[balancer["LoadBalancerArn"]], AcceptanceRequired=False, SupportedRegions=regions
     )["ServiceConfiguration"]
     admitted = [f"arn:aws:iam::{GATEWAY}:root"]
     ec2.modify_vpc_endpoint_service_permissions(ServiceId=made["ServiceId"], AddAllowedPrincipals=admitted)

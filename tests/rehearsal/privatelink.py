@@ -1,6 +1,7 @@
 """PrivateLink between accounts, which moto lacks: who may connect to what, in which zones, where."""
 
 import ipaddress
+from contextvars import ContextVar
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -12,6 +13,10 @@ from moto.ec2.models.vpc_service_configuration import VPCServiceConfiguration as
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.responses import EC2Response
 
+# The region of the service in a request: ServiceRegion of a new endpoint, ServiceRegions of a description.
+asked_region: ContextVar[str] = ContextVar("asked_region")
+endpoint_request_in_moto = EC2Response.create_vpc_endpoint
+services_request_in_moto = EC2Response.describe_vpc_endpoint_services
 create_endpoint_in_moto = EC2Backend.create_vpc_endpoint
 describe_services_in_moto = EC2Backend.describe_vpc_endpoint_services
 delete_services_in_moto = EC2Response.delete_vpc_endpoint_service_configurations
@@ -36,11 +41,13 @@ def zone_ids(service: Service) -> list[str]:
 
 
 def visible_service(account: EC2Backend, name: str) -> Service:
-    """To an account that is not admitted, and in any other region, AWS says that there is no such service."""
+    """To an account that is not admitted, and in a region that it is not offered to, AWS says that there is no such service."""
+    region = asked_region.get()
     for regions in list(ec2_backends.values()):
-        for service in regions[account.region_name].configurations.values():
+        for service in regions[region].configurations.values():
             admitted = {"*", f"arn:aws:iam::{account.account_id}:root"} & set(service.principals)
-            if service.service_name == name and (admitted or service.ec2_backend is account):
+            offered = account.region_name in (region, *service._supported_region_names)
+            if service.service_name == name and offered and (admitted or service.ec2_backend is account):
                 return service
     raise InvalidServiceName(name)
 
@@ -51,8 +58,9 @@ def describe_vpc_endpoint_services(self: EC2Backend, service_names: list[str], *
     details = []
     for service in [visible_service(self, name) for name in service_names]:
         # Without AvailabilityZoneIds, which nobody has seen in an answer yet; the names are the caller's.
-        where = {"ServiceRegion": self.region_name, "Tags": []}
-        names = [zone_name(self, zone_id) for zone_id in zone_ids(service)]
+        where = {"ServiceRegion": asked_region.get(), "Tags": []}
+        there = self if service.ec2_backend.region_name == self.region_name else service.ec2_backend
+        names = [zone_name(there, zone_id) for zone_id in zone_ids(service)]
         details.append(service.to_dict() | where | {"AvailabilityZones": names})
     return {"servicesDetails": details, "serviceNames": service_names, "nextToken": None}
 
@@ -63,7 +71,8 @@ def create_vpc_endpoint(self: EC2Backend, **arguments: Any) -> VPCEndPoint:
     if ".vpce." in name:
         service = visible_service(self, name)
         waits = service.acceptance_required
-        if outside := [net.id for net in subnets if net.availability_zone_id not in zone_ids(service)]:
+        outside = [net.id for net in subnets if net.availability_zone_id not in zone_ids(service)]
+        if outside and asked_region.get() == self.region_name:  # an endpoint to another region may be in any zone
             problem = f"{name} does not support the availability zone of the subnet: {outside[0]}."
             raise EC2ClientError("InvalidParameter", f"The VPC endpoint service {problem}")
     else:  # raises if AWS has no such service
@@ -80,6 +89,17 @@ def create_vpc_endpoint(self: EC2Backend, **arguments: Any) -> VPCEndPoint:
     return endpoint
 
 
+def create_endpoint(self: EC2Response) -> ActionResult:
+    asked_region.set(self._get_param("ServiceRegion") or self.region)
+    return endpoint_request_in_moto(self)
+
+
+def describe_services(self: EC2Response) -> ActionResult:
+    [region] = self._get_param("ServiceRegions", [self.region])
+    asked_region.set(region)
+    return services_request_in_moto(self)
+
+
 def free_address(account: EC2Backend, subnet: Subnet) -> str:
     taken = {interface.private_ip_address for interface in account.enis.values()}
     addresses = [str(address) for address in ipaddress.ip_network(subnet.cidr_block).hosts()]
@@ -87,15 +107,15 @@ def free_address(account: EC2Backend, subnet: Subnet) -> str:
 
 
 def connections(provider: EC2Backend) -> list[tuple[Service, VPCEndPoint]]:
-    """The endpoints of all accounts that lead to this account's services."""
+    """The endpoints of all accounts and regions that lead to this account's services."""
     services = {service.service_name: service for service in provider.configurations.values()}
-    regions = [accounts[provider.region_name] for accounts in list(ec2_backends.values())]
+    regions = [region for accounts in list(ec2_backends.values()) for region in list(accounts.values())]
     ends = [end for region in regions for end in region.vpc_end_points.values() if end.state != "deleted"]
     return [(services[end.service_name], end) for end in ends if end.service_name in services]
 
 
 def leads_to_service(account: EC2Backend, end: VPCEndPoint) -> bool:
-    regions = [accounts[account.region_name] for accounts in list(ec2_backends.values())]
+    regions = [region for accounts in list(ec2_backends.values()) for region in list(accounts.values())]
     services = [service.service_name for region in regions for service in region.configurations.values()]
     return ".vpce." not in end.service_name or end.service_name in services
 
@@ -138,6 +158,9 @@ def install() -> None:
     Service.availability_zone_ids = property(zone_ids)  # type: ignore[attr-defined]
     for function in (create_vpc_endpoint, describe_vpc_endpoint_services):
         setattr(EC2Backend, function.__name__, function)
+    requests = {"create_vpc_endpoint": create_endpoint, "describe_vpc_endpoint_services": describe_services}
+    for name, request in requests.items():
+        setattr(EC2Response, name, request)
     calls = describe_vpc_endpoint_connections, reject_vpc_endpoint_connections
     for call in (*calls, delete_vpc_endpoint_service_configurations):
         setattr(EC2Response, call.__name__, call)

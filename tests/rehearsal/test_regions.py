@@ -1,0 +1,48 @@
+"""A provider in another region: its endpoint service must be offered to the region of the gateway."""
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+
+from .bindings import client
+from .environment import EC2, ECS, GATEWAY, REGION
+from .in_process import SECURED, Synth, accounts, deploy, provider
+
+pytestmark = pytest.mark.slow
+FAR, FAR_ZONES = "eu-west-1", ("euw1-az1", "euw1-az3")
+REGISTRY = copy.deepcopy(SECURED)
+REGISTRY["services"]["todo"]["region"] = FAR
+
+
+@pytest.fixture(autouse=True)
+def in_accounts() -> Iterator[None]:
+    with accounts():
+        yield
+
+
+def names(*offered: str) -> dict[str, str]:
+    todo = provider(EC2, FAR, FAR_ZONES, offered)
+    return {"DOGNAME_SERVICE_NAME": provider(ECS), "TODO_SERVICE_NAME": todo}
+
+
+def test_an_endpoint_reaches_a_service_in_another_region(synth: dict[str, Synth]) -> None:
+    found = names(FAR, REGION)
+    assert deploy(GATEWAY, synth["global-apigw"](REGISTRY, **found)).status == "CREATE_COMPLETE"
+    connections = client("ec2", EC2, FAR).describe_vpc_endpoint_connections()["VpcEndpointConnections"]
+    ends = client("ec2", GATEWAY, REGION).describe_vpc_endpoints()["VpcEndpoints"]
+    assert [each["VpcEndpointId"] for each in connections] == [
+        each["VpcEndpointId"] for each in ends if each["ServiceName"] == found["TODO_SERVICE_NAME"]
+    ]
+
+
+@pytest.mark.parametrize("offered", [(), (FAR,)])
+def test_fails_when_the_service_is_not_offered_to_the_region(synth: dict[str, Synth], offered: tuple[str, ...]) -> None:
+    done = deploy(GATEWAY, synth["global-apigw"](REGISTRY, **names(*offered)))
+    assert done.status == "ROLLBACK_COMPLETE"
+    assert "InvalidServiceName" in done.reasons[0]
+
+
+def test_fails_when_the_template_has_no_region_of_the_service(synth: dict[str, Synth]) -> None:
+    done = deploy(GATEWAY, synth["global-apigw"](SECURED, **names(FAR, REGION)))
+    assert "InvalidServiceName" in done.reasons[0]
