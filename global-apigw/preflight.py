@@ -11,14 +11,14 @@ from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
 from common.follow import follow
 from infra.changes import compare_routes, remove_route_settings
-from infra.checks import check_issuer, check_region, check_services
+from infra.checks import check_domain, check_issuer, check_region, check_services
 from infra.doctor import doctor
 from infra.settings import GatewaySettings
 
 changes = Changes(os.environ, compare_routes)
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
-    "deploy": [check_zones, check_region, check_services, check_issuer, check_bootstrap],
+    "deploy": [check_zones, check_region, check_services, check_issuer, check_domain, check_bootstrap],
     # Between the synthesis and the deploy.
     "explain": [changes.explain],
     "changes": [changes.check],

@@ -18,7 +18,7 @@ from tools.template import TemplateError
 
 # Types that nobody uses here; each would open something.
 UNKNOWN = (
-    "ApiGateway::RestApi ApiGatewayV2::ApiMapping ApiGatewayV2::DomainName CloudFormation::Macro CloudFormation::Stack EC2::EIP"
+    "ApiGateway::RestApi CloudFormation::Macro CloudFormation::Stack EC2::EIP"
     " EC2::Instance EC2::InstanceConnectEndpoint EC2::InternetGateway EC2::NatGateway EC2::Route EC2::TransitGatewayAttachment"
     " EC2::VPCPeeringConnection ElasticLoadBalancingV2::ListenerRule IAM::AccessKey IAM::ManagedPolicy IAM::OIDCProvider"
     " IAM::RolePolicy IAM::User KMS::Key Lambda::Permission Lambda::Url Logs::Delivery Logs::DeliveryDestination"

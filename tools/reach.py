@@ -116,7 +116,16 @@ class Network:
         yield from self._outside()
         yield from self._private_link()
         yield from self._names()
-        yield from (("internet", "443", api.logical_id) for api in self.of_type(f"{API}::Api"))
+        yield from self._clients()
+
+    def _clients(self) -> Iterator[Row]:
+        """By the generated name, unless that is disabled, and by each domain that is mapped to the API."""
+        for api in self.of_type(f"{API}::Api"):
+            if "true" not in find(api, "DisableExecuteApiEndpoint"):
+                yield "internet", "443", api.logical_id
+        for mapping in self.of_type(f"{API}::ApiMapping"):
+            names = find(self.follow(mapping, "DomainName"), "DomainName")
+            yield "internet", "443", f"{', '.join(find(mapping, 'ApiId'))} as {', '.join(names)}"
 
     def _inside(self) -> Iterator[Row]:
         for sent, taken in product(self.egress, self.ingress):

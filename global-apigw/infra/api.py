@@ -17,6 +17,7 @@ from constructs import Construct
 from common.alarms import Alarms
 from common.stack import acknowledge, closed_security_group, log_group
 from infra.budgets import INDEX
+from infra.domain import add_domain
 from infra.registry import Registry, Route, Service
 
 # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -32,7 +33,7 @@ PERIOD = Duration.minutes(5)
 
 
 class Api(Construct):
-    """`registry` gives the settings of all routes; add_service() creates the routes of one service."""
+    """`registry` gives the settings of all routes; add_service() creates the routes of one service. Clients call `url`."""
 
     def __init__(self, scope: Construct, id: str, *, vpc: ec2.IVpc, registry: Registry) -> None:
         super().__init__(scope, id)
@@ -45,7 +46,16 @@ class Api(Construct):
             expose_headers=["apigw-requestid", "link", "location"],
             max_age=300,
         )
-        self.api = apigateway.CfnApi(self, "HttpApi", name=name, protocol_type="HTTP", cors_configuration=cors or None)
+        self.api = apigateway.CfnApi(
+            self,
+            "HttpApi",
+            name=name,
+            protocol_type="HTTP",
+            cors_configuration=cors or None,
+            ip_address_type="dualstack",
+            # Said in both cases: whether an update without the property turns the endpoint on again is not documented.
+            disable_execute_api_endpoint=not registry.api.default_endpoint if registry.api.domain else None,
+        )
         groups, subnets = [self.security_group.security_group_id], [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self._vpc_link = apigateway.CfnVpcLink(
             self, "VpcLink", name=name, subnet_ids=subnets, security_group_ids=groups
@@ -61,6 +71,10 @@ class Api(Construct):
         )
         self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
+        self.url = self.api.attr_api_endpoint
+        if domain := registry.api.domain:
+            add_domain(self, domain, self.api, self._stage)
+            self.url = f"https://{domain.name}"
 
     def _add_stage(self, registry: Registry) -> apigateway.CfnStage:
         default = registry.api.throttle

@@ -15,6 +15,7 @@ from common.settings import Settings
 from local.template import Resource, Template
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
+GENERATED = "default_endpoint"  # as in the registry
 STEPS = (
     "without an outage, in three deploys: add an entry with a name and a listener_port of its own, a variable of its own for "
     "another endpoint service, and routes = []; move the routes to it, once its targets are healthy; remove the old entry "
@@ -41,17 +42,21 @@ class Route(NamedTuple):
 
 
 class Api(NamedTuple):
-    """Services by name; routes by key without the names of parameters, which match the same requests whatever their names."""
+    """Services by name; routes by key without the names of parameters, which match the same requests whatever their names.
+
+    `addresses` are the names by which clients call the API.
+    """
 
     services: dict[str, Service]
     routes: dict[str, Route]
     cors: str
+    addresses: set[str]
 
 
 def compare_routes(deployed: Document, new: Document) -> list[Change]:
     """TemplateError for a template that is not the gateway's."""
     before, after = read_api(deployed), read_api(new)
-    return [*_services(before, after), *_routes(before, after)]
+    return [*_services(before, after), *_routes(before, after), *_addresses(before, after)]
 
 
 def read_api(document: Document) -> Api:
@@ -72,7 +77,10 @@ def read_api(document: Document) -> Api:
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
     cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
-    return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]))
+    addresses = {each.properties["DomainName"] for each in template.of_type(f"{API}DomainName")}
+    if not api.properties.get("DisableExecuteApiEndpoint"):
+        addresses.add(GENERATED)
+    return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]), addresses)
 
 
 def endpoint_name(template: Template, endpoint: Resource) -> str:
@@ -146,6 +154,17 @@ def _routes(before: Api, after: Api) -> Iterator[Change]:
             yield Change(5, new.key, f"is the new name of {old.key}")
     if before.cors != after.cors:
         yield Change(5, "CORS", f"allows {after.cors or 'nobody'}; deployed: {before.cors or 'nobody'}")
+
+
+def _addresses(before: Api, after: Api) -> Iterator[Change]:
+    for name in before.addresses - after.addresses:
+        kept = " and ".join(before.addresses & after.addresses)
+        advice = (
+            f"move them to {kept} first" if kept else "no address stays: add the new one in a deploy of its own first"
+        )
+        yield Change(2, name, f"is no address of the API any more, and its callers get no answer; {advice}", ACCEPT)
+    for name in after.addresses - before.addresses:
+        yield Change(5, name, "is a new address of the API")
 
 
 def _callers(route: Route) -> str:

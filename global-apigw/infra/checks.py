@@ -1,8 +1,8 @@
-"""The gateway's own checks before a deploy: can it connect to the endpoint services, and can AWS read the JWT issuer?"""
+"""The gateway's own checks before a deploy: endpoint services, JWT issuer, domain."""
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.request import Request, urlopen
@@ -94,3 +94,38 @@ def _read(url: str) -> Any:
     if len(body) > MAX_ISSUER_BYTES:
         raise ValueError(f"more than {MAX_ISSUER_BYTES:,} bytes")
     return json.loads(body)
+
+
+def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
+    """CloudFormation would find a wrong certificate or hosted zone only in the middle of the deploy."""
+    try:
+        problems = [*_domain_problems(session, settings)]
+    except ClientError as error:
+        problems = [f"the certificate or the hosted zone cannot be read: {error}; correct it"]
+    if problems:
+        raise CheckError(f"[api.domain] of the registry: {'; '.join(problems)}")
+
+
+def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Iterator[str]:
+    if not (domain := settings.registry.api.domain):
+        return
+    region, account = domain.certificate.split(":")[3:5]
+    if (region, account) != (settings.region, settings.account):
+        yield (
+            f"certificate is one of account {account} in {region}, expected one of account {settings.account} in "
+            f"{settings.region}, where the API is: aws acm request-certificate --region {settings.region} "
+            f"--domain-name {domain.name} --validation-method DNS"
+        )
+        return
+    acm, route53 = (session.client(service, region_name=region) for service in ("acm", "route53"))
+    found = acm.describe_certificate(CertificateArn=domain.certificate)["Certificate"]
+    if found["Status"] != "ISSUED":
+        yield f"certificate is {found['Status']}, expected ISSUED; finish its validation in ACM"
+    names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
+    if names.isdisjoint({domain.name, f"*.{domain.name.partition('.')[2]}"}):  # a wildcard stands for one label
+        yield f"certificate is one of {', '.join(sorted(names))}, expected one of {domain.name}"
+    if domain.hosted_zone:
+        zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]
+        if zone["Config"]["PrivateZone"] or not f".{domain.name}.".endswith(f".{zone['Name']}"):
+            kind = "private" if zone["Config"]["PrivateZone"] else "public"
+            yield f"hosted_zone is the {kind} zone {zone['Name']}, expected a public one that {domain.name} is in"

@@ -24,13 +24,15 @@ MAX_SERVICES = 50
 # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 MAX_RESOURCES = 500
 # The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
-# of an endpoint port; the services that share an alarm.
-OWN, OF_SERVICE, OF_PORT, OF_ALARM = 37, 4, 2, 10
+# of an endpoint port; the services that share an alarm; the resources of a domain, and as many of its hosted zone.
+OWN, OF_SERVICE, OF_PORT, OF_ALARM, OF_DOMAIN = 37, 4, 2, 10, 2
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
+DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+CERTIFICATE = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+$"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -60,6 +62,16 @@ class Jwt(Table):
     )
 
 
+class Domain(Table):
+    """The API's own name. With a `hosted_zone` the deploy makes its records, else it prints the record to create."""
+
+    name: str = Field(pattern=DOMAIN, max_length=253, description='a name in lower case such as "api.example.com"')
+    certificate: str = Field(pattern=CERTIFICATE, description="the ARN of a certificate in ACM")
+    hosted_zone: str | None = Field(
+        default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
+    )
+
+
 class Api(Table):
     """The API; its `throttle` is that of the routes that name none, its `objective` that of such services."""
 
@@ -67,6 +79,8 @@ class Api(Table):
     jwt: Jwt | None = Field(default=None, description="a table with issuer and audience")
     cors_origins: Strings = Field(default=[], description='a list of origins such as "https://app.example.com"')
     objective: Objective = Field(default=99.9, description=OBJECTIVE)
+    domain: Domain | None = Field(default=None, description="a table with name and certificate")
+    default_endpoint: bool = Field(default=True, description="false to turn the generated address off, or true")
 
 
 class Route(Table):
@@ -114,7 +128,9 @@ class Registry(Table):
         services = self.services.values()
         integrations = sum(len({route.auth for route in service.routes}) for service in services)
         ports = len({service.endpoint_port for service in services})
-        shared = OWN + OF_PORT * ports + ceil(len(services) / OF_ALARM) + (self.api.jwt is not None)
+        domain = self.api.domain
+        named = OF_DOMAIN * bool(domain) + OF_DOMAIN * bool(domain and domain.hosted_zone)
+        shared = OWN + OF_PORT * ports + ceil(len(services) / OF_ALARM) + (self.api.jwt is not None) + named
         return shared + OF_SERVICE * len(services) + integrations + len(self.routes)
 
 
@@ -190,7 +206,10 @@ def _conflicts(document: Any) -> Iterator[str]:
         shape = re.sub(r"\{\w+\}", "{}", str(value))
         if value is not None and owners.setdefault(shape, path) != path:
             yield f"{path} is {value!r}, which conflicts with {owners[shape]}"
-    has_jwt = "jwt" in dict(_tables(document)).get("api", {})
+    api = dict(_tables(document)).get("api", {})
+    if api.get("default_endpoint") is False and "domain" not in api:
+        yield "api.default_endpoint is false, which needs [api.domain]: without it no client could call the API"
+    has_jwt = "jwt" in api
     for path, route in routes:
         if route.get("auth") == "jwt" and not has_jwt:
             yield f'{path}: auth = "jwt" needs [api.jwt] with issuer and audience'

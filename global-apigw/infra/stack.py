@@ -35,4 +35,4 @@ class GlobalApigwStack(BaseStack):
         values = {"api": api.api.ref, "budgets": dashboard_url(self, BUDGETS)}
         add_dashboard(self, self.alarms, endpoints.nlb, api.access_log, **values)
         add_budgets(self, settings.registry, api.access_log)
-        CfnOutput(self, "HttpApiEndpoint", value=api.api.attr_api_endpoint)
+        CfnOutput(self, "HttpApiEndpoint", value=api.url)

@@ -28,6 +28,7 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -
     routes = sorted(api.routes, key=lambda route: ["{" in segment for segment in route.key.split("/")])
     manager = part(
         "connection_manager",
+        hosts=api.hosts,
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 SCHEMAS: Json = yaml.load((Path(__file__).parent / "resources.yaml").read_text(), yaml.CSafeLoader)
 KNOWN_TYPES = {type: fastjsonschema.compile(schema) for type, schema in SCHEMAS.items()}
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
+# They stand for the generated name.
+DEFAULT_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 # The only call of an address lookup.
 LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 
@@ -47,9 +49,10 @@ class Route(NamedTuple):
 
 
 class HttpApi(NamedTuple):
-    """The API with its default stage. `access_log` maps a field to a $context variable."""
+    """The API with its default stage. It answers to the `hosts`. `access_log` maps a field to a $context variable."""
 
     routes: list[Route]
+    hosts: list[str]
     cors: Json | None
     access_log: dict[str, str]
 
@@ -69,7 +72,18 @@ def read_http_api(template: Template) -> HttpApi:
     if unknown := stage.properties.get("RouteSettings", {}).keys() - {route.key for route in routes}:
         raise TemplateError(f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}")
     access_log = json.loads(stage.properties["AccessLogSettings"]["Format"])
-    return HttpApi(routes, api.properties.get("CorsConfiguration"), access_log)
+    return HttpApi(routes, _read_hosts(template, api), api.properties.get("CorsConfiguration"), access_log)
+
+
+def _read_hosts(template: Template, api: Resource) -> list[str]:
+    """A domain that nothing maps to the API does not lead to it."""
+    hosts = [] if api.properties.get("DisableExecuteApiEndpoint") else [*DEFAULT_HOSTS]
+    for mapping in template.of_type(f"{API}ApiMapping"):
+        template.follow(mapping.properties["Stage"], f"{API}Stage")
+        hosts.append(template.follow(mapping.properties["DomainName"], f"{API}DomainName").properties["DomainName"])
+    if not hosts:
+        raise TemplateError(f"{api.logical_id}: DisableExecuteApiEndpoint needs a domain: no client could call the API")
+    return hosts
 
 
 def _only(template: Template, type: str) -> Resource:

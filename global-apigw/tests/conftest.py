@@ -48,6 +48,12 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """examples/production.toml: the services of the checked-in registry, behind a domain."""
+    return synthesize(tmp_path_factory.mktemp("production"), SERVICES=str(FOLDER / "examples/production.toml"))
+
+
+@pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """examples/secured.toml, and a topic for alarms."""
     topic = "arn:aws:sns:us-west-2:111111111111:alarms"

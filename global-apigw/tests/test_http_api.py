@@ -61,12 +61,14 @@ def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
             yield from names(child, *path, name)
 
 
-def test_fails_when_any_property_has_another_name(secured: dict[str, Any]) -> None:
-    known = {name: body for name, body in secured["Resources"].items() if body["Type"] in KNOWN_TYPES}
+@pytest.mark.parametrize("fixture", ["secured", "production"])
+def test_fails_when_any_property_has_another_name(fixture: str, request: pytest.FixtureRequest) -> None:
+    document = request.getfixturevalue(fixture)
+    known = {name: body for name, body in document["Resources"].items() if body["Type"] in KNOWN_TYPES}
     paths = [path for name, body in known.items() for path in names(body["Properties"], name)]
-    assert len(paths) > 150
+    assert len(paths) > 130
     for logical_id, *path, name in paths:
-        renamed = copy.deepcopy(secured)
+        renamed = copy.deepcopy(document)
         table: Any = reduce(lambda at, step: at[step], path, renamed["Resources"][logical_id]["Properties"])
         table[f"{name}Renamed"] = table.pop(name)
         with pytest.raises(TemplateError, match=rf"{logical_id} \(.*\b{name}"):
@@ -84,10 +86,24 @@ def test_fails_when_a_transform_could_add_any_resource(document: dict[str, Any])
         read({**document, "Transform": "AWS::LanguageExtensions"})
 
 
-@pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::DomainName", "AWS::ElasticLoadBalancingV2::ListenerRule"])
+@pytest.mark.parametrize("type", ["AWS::ApiGatewayV2::Deployment", "AWS::ElasticLoadBalancingV2::ListenerRule"])
 def test_fails_when_a_resource_type_is_unknown(document: dict[str, Any], type: str) -> None:
     with pytest.raises(TemplateError, match=f"Extra: resource type {type} is not known here"):
         read({**document, "Resources": {**document["Resources"], "Extra": {"Type": type, "Properties": {}}}})
+
+
+def test_the_domain_is_a_name_of_the_api_only_if_it_is_mapped_to_it(production: dict[str, Any]) -> None:
+    assert read(production).hosts == ["api.example.com"]
+    assert read(change(production, "Api", {"DisableExecuteApiEndpoint": False})).hosts[-2:] == [
+        "[::1]",
+        "api.example.com",
+    ]
+    unmapped = change(production, "Api", {"DisableExecuteApiEndpoint": None})
+    [mapping] = [name for name, body in unmapped["Resources"].items() if body["Type"].endswith("::ApiMapping")]
+    del unmapped["Resources"][mapping]
+    assert "api.example.com" not in read(unmapped).hosts
+    with pytest.raises(TemplateError, match="no client could call the API"):
+        read({**unmapped, **change(unmapped, "Api", {"DisableExecuteApiEndpoint": True})})
 
 
 def test_fails_when_there_are_two_authorizers(secured: dict[str, Any]) -> None:

@@ -36,6 +36,11 @@ EVERY: dict[str, tuple[str, dict[str, Any]]] = {
     "without jwt a route is open": (f"{API}Route", {"AuthorizationType": "NONE"}),
     "without cors_origins there is no CORS": (f"{API}Api", {"CorsConfiguration": Match.absent()}),
     "without a topic an alarm notifies nobody": (ALARM, {"AlarmActions": Match.absent()}),
+    "clients with either kind of address reach the API": (f"{API}Api", {"IpAddressType": "dualstack"}),
+    "without a domain, clients call the generated address": (
+        f"{API}Api",
+        {"DisableExecuteApiEndpoint": Match.absent()},
+    ),
     "logs are kept for a month": ("AWS::Logs::LogGroup", {"RetentionInDays": 30}),
 }
 # By the fixture that has the template.
@@ -51,6 +56,17 @@ SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
         "secured",
         f"{API}Api",
         {"CorsConfiguration": Match.object_like({"AllowOrigins": ["https://app.example.com"]})},
+    ),
+    "clients call the domain alone": ("production", f"{API}Api", {"DisableExecuteApiEndpoint": True}),
+    "the domain takes TLS 1.2 and better, from clients with either kind of address": (
+        "production",
+        f"{API}DomainName",
+        {"DomainNameConfigurations": [Match.object_like({"SecurityPolicy": "TLS_1_2", "IpAddressType": "dualstack"})]},
+    ),
+    "the domain leads to the default stage, once it is there": (
+        "production",
+        f"{API}ApiMapping",
+        {"Stage": {"Ref": "ApiStageB35FBB6B"}, "DomainName": {"Ref": "ApiDomainBBE0B8D4"}},
     ),
     "a further service is reached at its listener port": ("joined", f"{BALANCING}Listener", {"Port": 65000}),
     "a further service may be in another region": ("joined", ENDPOINT, {"ServiceRegion": "eu-west-1"}),
@@ -152,8 +168,38 @@ def test_a_resource_that_clients_and_providers_use_keeps_its_logical_id(template
     assert list(template.find_resources(type)) == [id]
 
 
-def test_the_output_has_the_blogs_name(template: Template) -> None:
-    template.has_output("HttpApiEndpoint", {})
+def test_the_output_has_the_blogs_name_and_is_the_address_for_clients(
+    template: Template, production: dict[str, Any]
+) -> None:
+    template.has_output("HttpApiEndpoint", {"Value": {"Fn::GetAtt": ["ApiHttpApi2997B86B", "ApiEndpoint"]}})
+    Template.from_json(production).has_output("HttpApiEndpoint", {"Value": "https://api.example.com"})
+
+
+def test_a_domain_adds_its_own_resources_and_changes_the_api_alone(
+    document: dict[str, Any], production: dict[str, Any]
+) -> None:
+    before, after = document["Resources"], production["Resources"]
+    types = [f"{API}ApiMapping", f"{API}DomainName", "AWS::Route53::RecordSet", "AWS::Route53::RecordSet"]
+    assert sorted(after[name]["Type"] for name in after.keys() - before.keys()) == types
+    assert [name for name in before if before[name] != after[name]] == ["ApiHttpApi2997B86B"]
+    assert not {*types} & {body["Type"] for body in before.values()}
+
+
+def test_a_domain_without_a_hosted_zone_says_which_record_to_create(tmp_path: Path) -> None:
+    lines = (FOLDER / "examples/production.toml").read_text().splitlines(keepends=True)
+    (tmp_path / "services.toml").write_text("".join(line for line in lines if not line.startswith("hosted_zone")))
+    template = Template.from_json(synthesize(tmp_path / "cdk.out", SERVICES=str(tmp_path / "services.toml")))
+    target = {"Fn::GetAtt": ["ApiDomainBBE0B8D4", "RegionalDomainName"]}
+    template.has_output("DomainRecord", {"Value": {"Fn::Join": ["", ["api.example.com CNAME ", target]]}})
+    template.resource_count_is("AWS::Route53::RecordSet", 0)
+
+
+def test_nobody_finds_the_name_before_it_leads_to_the_api(production: dict[str, Any]) -> None:
+    records = Template.from_json(production).find_resources("AWS::Route53::RecordSet").values()
+    assert sorted((record["Properties"]["Type"], *record["DependsOn"]) for record in records) == [
+        ("A", "ApiDomainMappingD61F99C2"),
+        ("AAAA", "ApiDomainMappingD61F99C2"),
+    ]
 
 
 def test_a_route_asks_for_the_token_and_scopes_of_its_entry(secured: dict[str, Any]) -> None:
@@ -200,7 +246,9 @@ def test_a_service_without_routes_has_no_budget(tmp_path: Path) -> None:
     assert ("dog-names: 99.9 %" in body, "further" in body) == (True, False)
 
 
-@pytest.mark.parametrize("path", ["services.toml", "examples/secured.toml", "tests/parity.toml"])
+@pytest.mark.parametrize(
+    "path", ["services.toml", "examples/production.toml", "examples/secured.toml", "tests/parity.toml"]
+)
 def test_the_registry_knows_the_number_of_resources(path: str, tmp_path: Path) -> None:
     registry = load_registry(FOLDER / path)
     assert registry.resources == len(synthesize(tmp_path, SERVICES=str(FOLDER / path))["Resources"])
