@@ -5,13 +5,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from moto.acm.models import acm_backends
 from moto.apigatewayv2 import urls
 from moto.apigatewayv2.exceptions import APIGatewayV2Error
-from moto.apigatewayv2.models import Api, Route, Stage
+from moto.apigatewayv2.models import Api, ApiGatewayV2Backend, DomainName, Route, Stage
 from moto.apigatewayv2.responses import ApiGatewayV2Response
 
 create_route_in_moto, update_route_in_moto = Api.create_route, Route.update
-create_stage_in_moto = Api.create_stage
+create_stage_in_moto, create_domain_name_in_moto = Api.create_stage, ApiGatewayV2Backend.create_domain_name
 
 
 class Refused(APIGatewayV2Error):
@@ -66,6 +67,16 @@ def create_stage(self: Api, config: dict[str, Any]) -> Stage:
     return create_stage_in_moto(self, config)
 
 
+def create_domain_name(self: ApiGatewayV2Backend, **arguments: Any) -> DomainName:
+    """Only with an issued certificate of this account and region for the name; the text is *assumed*."""
+    certificates = acm_backends[self.account_id][self.region_name]._certificates
+    for configuration in arguments["domain_name_configurations"]:
+        found = certificates.get(configuration["certificateArn"])
+        if not found or found.status != "ISSUED" or arguments["domain_name"] not in (found.common_name, *found.sans):
+            raise Refused(400, "BadRequestException", "The provided certificate is not issued for this domain name.")
+    return create_domain_name_in_moto(self, **arguments)
+
+
 def at(self: ApiGatewayV2Response) -> tuple[Api, Stage, str]:
     """API and stage of a path, and the rest of the path."""
     api_id, _, rest = self.path.partition("/v2/apis/")[2].partition("/stages/")
@@ -96,6 +107,7 @@ def install() -> None:
     urls.url_paths[pattern] = ApiGatewayV2Response.dispatch
     for function in (create_route, delete_integration, delete_authorizer, create_stage):
         setattr(Api, function.__name__, function)
+    ApiGatewayV2Backend.create_domain_name = create_domain_name  # type: ignore[method-assign,assignment]
     Route.update = update_route  # type: ignore[method-assign,assignment]
     for call in (update_stage, delete_route_settings):
         setattr(ApiGatewayV2Response, call.__name__, call)

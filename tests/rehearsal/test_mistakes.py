@@ -44,6 +44,10 @@ def registries(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> 
     known, secured = (checkout.root / "global-apigw" / name for name in ("services.toml", "examples/secured.toml"))
     (folder / "malformed.toml").write_text("not toml")
     (folder / "cats.toml").write_text(known.read_text() + CATS)
+    production = (checkout.root / "global-apigw/examples/production.toml").read_text()
+    (folder / "domain.toml").write_text(production.replace("acm:us-west-2", "acm:us-east-1"))
+    unreachable = known.read_text().replace("[api]", "[api]\ndefault_endpoint = false")
+    (folder / "unreachable.toml").write_text(unreachable)
     (folder / "issuer.toml").write_text(secured.read_text().replace("issuer.example.com", "127.0.0.1:1"))
     return folder
 

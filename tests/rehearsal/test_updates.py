@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.acm.models import acm_backends
+from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
 
 from tests.conftest import ROOT
@@ -41,10 +43,23 @@ def edited(change: dict[str, Any]) -> tuple[Registry, Registry]:
     return before, after
 
 
+def own_domain() -> None:
+    """The certificate and the hosted zone of examples/production.toml; moto gives ids of its own."""
+    domain = tomllib.loads((ROOT / "global-apigw/examples/production.toml").read_text())["api"]["domain"]
+    made = client("acm", GATEWAY, REGION).request_certificate(DomainName=domain["name"])["CertificateArn"]
+    certificates = acm_backends[GATEWAY][REGION]._certificates
+    certificates[domain["certificate"]] = certificates.pop(made)
+    certificates[domain["certificate"]].status = "ISSUED"
+    zone = client("route53", GATEWAY, REGION).create_hosted_zone(Name="example.com.", CallerReference="rehearsal")
+    zones = route53_backends[GATEWAY]["aws"].zones
+    zones[domain["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
+
+
 @pytest.fixture(scope="module")
 def names(synth: dict[str, Synth]) -> Iterator[dict[str, str]]:
     """The accounts, with an endpoint service for each variable."""
     with accounts():
+        own_domain()
         yield {
             "DOGNAME_SERVICE_NAME": provider(ECS), "TODO_SERVICE_NAME": provider(EC2), "CATS": provider(EC2),
             "OTHER": provider(EC2),
@@ -75,6 +90,20 @@ def test_no_route_is_out_of_order_while_a_deploy_changes(team: Team, name: str) 
         assert verbs == sorted(verbs)  # deletions come last
 
 
+def test_clients_find_the_domain_by_both_kinds_of_addresses(team: Team) -> None:
+    team.deploy(edited({"of": "examples/production.toml"})[0])
+    api, route53 = (client(service, GATEWAY, REGION) for service in ("apigatewayv2", "route53"))
+    [http] = api.get_apis()["Items"]
+    [mapping] = api.get_api_mappings(DomainName="api.example.com")["Items"]
+    assert (http["DisableExecuteApiEndpoint"], mapping["ApiId"], mapping["Stage"]) == (True, http["ApiId"], "$default")
+    records = route53.list_resource_record_sets(HostedZoneId="Z0123456789ABCDEFGHIJ")["ResourceRecordSets"]
+    found = {each["Type"]: each["AliasTarget"]["DNSName"] for each in records if "AliasTarget" in each}
+    assert found == dict.fromkeys(("A", "AAAA"), "d-api.example.com.execute-api.amazonaws.com")
+    team.deploy(OPEN)
+    records = route53.list_resource_record_sets(HostedZoneId="Z0123456789ABCDEFGHIJ")["ResourceRecordSets"]
+    assert {each["Type"] for each in records} == {"NS", "SOA"} and not api.get_domain_names()["Items"]
+
+
 def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
     team.deploy(SECURED)
     api, elb, ec2 = (client(service, GATEWAY, REGION) for service in ("apigatewayv2", "elbv2", "ec2"))
@@ -88,6 +117,11 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
     port, action = {"Port": other["Port"]}, listener["DefaultActions"]
     refused: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         (api.create_route, {**id, "RouteKey": "GET /dogs"}, "Conflict.*already exists"),
+        (
+            api.create_domain_name,
+            {"DomainName": "b.example.com", "DomainNameConfigurations": [{"CertificateArn": "arn:aws:acm:x"}]},
+            "BadRequest.*certificate",
+        ),
         (api.delete_integration, {**id, "IntegrationId": route["Target"].partition("/")[2]}, "Conflict.*dependencies"),
         (api.delete_authorizer, {**id, "AuthorizerId": route["AuthorizerId"]}, "Conflict.*referenced"),
         (
