@@ -91,7 +91,8 @@ deploy-ec2: $(UV) ## Build the bundle and deploy ec2-provider
 .PHONY: deploy-gateway
 deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the providers
 	@$(PYTHON) tools/service_names.py make --silent -C global-apigw deploy $(call as,GATEWAY)
-	@sed -n 's|.*"HttpApiEndpoint": "\(.*\)".*|deployed; try it: make smoke URL=\1|p' global-apigw/.outputs/global-apigw.json
+	@sed -n -e 's|.*"DomainRecord": "\(.*\)".*|create this DNS record, if it is not there yet: \1|p' \
+		-e 's|.*"HttpApiEndpoint": "\(.*\)".*|deployed; try it: make smoke URL=\1|p' global-apigw/.outputs/global-apigw.json
 
 .PHONY: deploy
 deploy: $(UV) ## Deploy all three in order, each to its account with its profile
