@@ -54,7 +54,7 @@ class Api(Construct):
             cors_configuration=cors or None,
             ip_address_type="dualstack",
             # Said in both cases: whether an update without the property turns the endpoint on again is not documented.
-            disable_execute_api_endpoint=not registry.api.default_endpoint if registry.api.domain else None,
+            disable_execute_api_endpoint=registry.api.domain and not registry.api.default_endpoint,
         )
         groups, subnets = [self.security_group.security_group_id], [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self._vpc_link = apigateway.CfnVpcLink(

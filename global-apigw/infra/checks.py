@@ -113,8 +113,7 @@ def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Itera
     if (region, account) != (settings.region, settings.account):
         yield (
             f"certificate is one of account {account} in {region}, expected one of account {settings.account} in "
-            f"{settings.region}, where the API is: aws acm request-certificate --region {settings.region} "
-            f"--domain-name {domain.name} --validation-method DNS"
+            f"{settings.region}, where the API is; request one for {domain.name} there"
         )
         return
     acm, route53 = (session.client(service, region_name=region) for service in ("acm", "route53"))

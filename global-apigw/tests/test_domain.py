@@ -16,7 +16,7 @@ REGISTRY = load_registry(FOLDER / "examples/production.toml")
 CERTIFICATE: dict[str, Any] = {"Status": "ISSUED", "DomainName": "api.example.com"}
 ZONE: dict[str, Any] = {"Name": "example.com.", "Config": {"PrivateZone": False}}
 ARN = "arn:aws:acm:us-west-2:111111111111:certificate/0"
-ELSEWHERE = "expected one of account 111111111111 in us-west-2, where the API is: aws acm request-certificate --region us-west-2 "
+ELSEWHERE = "expected one of account 111111111111 in us-west-2, where the API is; request one for api.example.com there"
 DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeCertificate")
 
 

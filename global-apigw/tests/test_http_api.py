@@ -98,6 +98,8 @@ def test_the_domain_is_a_name_of_the_api_only_if_it_is_mapped_to_it(production: 
         "[::1]",
         "api.example.com",
     ]
+    with pytest.raises(TemplateError, match="expected AWS::ApiGatewayV2::Stage, found AWS::ApiGatewayV2::Api"):
+        read(change(production, "ApiMapping", {"Stage": {"Ref": "ApiHttpApi2997B86B"}}))
     unmapped = change(production, "Api", {"DisableExecuteApiEndpoint": None})
     [mapping] = [name for name, body in unmapped["Resources"].items() if body["Type"].endswith("::ApiMapping")]
     del unmapped["Resources"][mapping]
