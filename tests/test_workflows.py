@@ -70,3 +70,11 @@ def test_npm_runs_no_code_of_a_package_that_it_installs(folder: str) -> None:
     npm = str(ROOT / folder / ".venv/bin/npm")
     asked = [npm, "config", "get", "ignore-scripts", "--userconfig", "/dev/null"]
     assert subprocess.check_output(asked, cwd=ROOT / folder, text=True) == "true\n"
+
+
+def test_the_page_of_the_api_installs_one_package_that_is_pinned_by_hash() -> None:
+    # Its bundle contains what npm calls its dependencies; `npm install` would write them into the lock.
+    packages = json.loads((ROOT / "tools/page/package-lock.json").read_text())["packages"]
+    assert packages.keys() == {"", "node_modules/@scalar/api-reference"}
+    [package] = [package for place, package in packages.items() if place]
+    assert package["integrity"].startswith("sha512-") and not {"dependencies", "resolved"} & package.keys()

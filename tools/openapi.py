@@ -24,7 +24,7 @@ NAME = re.compile(r'"(#/components/\w+/|operationId": ")([^"\\]+)"')
 
 def read(text: str) -> Part:
     """A document as JSON has it, with its components by reference."""
-    document: Part = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    document: Part = json.loads(json.dumps(yaml.load(text, yaml.CSafeLoader), default=str))
     sections = document.get("components", {}).items()
     components = {f"#/components/{section}/{name}": part for section, parts in sections for name, part in parts.items()}
     return {**document, "components": components}
