@@ -36,7 +36,8 @@ def provider_hops(stack: Stack, service_id: str, name: str, port: int, gateway: 
     listener: Answer = next((each for each in listeners if each["Port"] == port), {})
     yield (entry := listener_hop(account, owner, listener, name, port, ", ".join(stack.of_type(GROUP)), "provider NLB"))
     where = f"{name} in {account.id}"
-    behind = [entry, *kept_hops(stack, where, stack.ids.values()), *acl_hops(stack, where), *runtime_hops(stack, where)]
+    behind = [entry, *seen(kept_hops(stack, where, stack.ids.values())), *seen(acl_hops(stack, where))]
+    behind += seen(runtime_hops(stack, where))
     for action in listener.get("DefaultActions", ()):
         arn = action["TargetGroupArn"]
         behind.append(target_rule_hop(stack, balancers[0], arn, port))
@@ -84,7 +85,7 @@ def right_hops(stack: Stack, name: str) -> Iterator[Hop]:
 def runtime_hops(stack: Stack, name: str) -> Iterator[Hop]:
     """Rights, tasks and their image, instances, the table."""
     account, owner = stack.account, stack.owner
-    yield from right_hops(stack, name)
+    yield from seen(right_hops(stack, name))
     for arn in stack.of_type("AWS::ECS::Service"):
         cluster = arn.split("/")[1]
         service = account.first("ecs.describe_services", cluster=cluster, services=[arn])
@@ -101,7 +102,7 @@ def runtime_hops(stack: Stack, name: str) -> Iterator[Hop]:
         ended = account.all("ecs.describe_tasks", cluster=cluster, tasks=arns) if arns else []
         events = [
             *[each["message"] for each in service["events"][:1]],
-            *[f"stopped: {each['stoppedReason']}" for each in ended],
+            *[f"stopped: {each.get('stoppedReason', '')}" for each in ended],
         ]
         fault = tell(not service["desiredCount"], "desired", owner, name=service["serviceName"], cluster=cluster)
         yield Hop("tasks", "; ".join([state, *events]), fault or tell(not is_there, "image", owner, image=image))
@@ -120,9 +121,9 @@ def seen(walk: Iterator[Hop]) -> Iterator[Hop]:
     try:
         yield from walk
     except UnseenError as error:
-        yield Hop("the rest", f"not seen ({error})")
+        yield Hop("further checks", f"not seen ({error})")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        yield Hop("the rest", f"not seen (a stack or an answer of AWS has an unknown shape: {error!r})")
+        yield Hop("further checks", f"not seen (a stack or an answer of AWS has an unknown shape: {error!r})")
 
 
 def report(found: Mapping[str, list[Hop]]) -> None:

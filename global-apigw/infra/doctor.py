@@ -62,7 +62,7 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     groups = [each["GroupId"] for each in found.get("Groups", ())]
     flows = (link.get("SecurityGroupIds", []), own, port, "0-65535"), (own, groups, target_port, str(target_port))
     yield (rules := rule_hop(account, owner, *flows))
-    kept = [*kept_hops(gateway, name, [arn, id, *filter(None, arns)]), *acl_hops(gateway, name)]
+    kept = [*seen(kept_hops(gateway, name, [arn, id, *filter(None, arns)])), *seen(acl_hops(gateway, name))]
     unseen = [each.state for each in behind if each.mark == "unseen"]
     todo = "".join(unseen) or "run make drift: everything behind is in order"
     targets = group_hop(gateway, "targets", arn, name, todo).unless(entry, rules, endpoint, *kept, *behind)

@@ -25,7 +25,7 @@ from .in_process import SECURED, Synth, accounts, deploy
 # After faults.py, which makes them importable.
 from common import doctor as provider
 from common import follow, settled
-from common.account import Account, all_stacks
+from common.account import Account, UnseenError, all_stacks
 from common.checks import CheckError
 from common.settled import DOUBTS
 from infra import doctor, hops
@@ -135,6 +135,23 @@ def test_a_call_that_is_denied_leaves_the_rest_to_be_seen(monkeypatch: Patch) ->
     found = examine([opened(GATEWAY), provider], "GET /todo", lambda url: ISSUER)["GET /todo"]
     [state] = [hop.state for hop in found if hop.mark == "unseen"]
     assert state == "not seen (elbv2.describe_listeners failed: UnauthorizedOperation, You are not authorized)"
+
+
+def test_a_right_that_is_missing_hides_no_other_hop(monkeypatch: Patch) -> None:
+    ask = Account._call
+
+    def refuse_some(self: Account, call: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.id == EC2 and call in ("iam.get_role_policy", "ec2.describe_network_acls"):
+            raise UnseenError(f"{call} failed: AccessDenied")
+        return ask(self, call, arguments)
+
+    monkeypatch.setattr(Account, "_call", refuse_some)
+    assert faults() == []
+    found = examine([*map(opened, OWNERS)], "GET /todo", lambda url: ISSUER)["GET /todo"]
+    assert [hop.state for hop in found if hop.mark == "unseen"] == [
+        f"not seen ({call} failed: AccessDenied)" for call in ("ec2.describe_network_acls", "iam.get_role_policy")
+    ]
+    assert found[-2].name == "table"
 
 
 def test_an_endpoint_of_an_older_deploy_has_the_name_of_its_group(monkeypatch: Patch) -> None:
