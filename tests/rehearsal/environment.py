@@ -20,7 +20,7 @@ PROFILES = {"dogs": ECS, "todos": EC2, "platform": GATEWAY, "newcomer": NEWCOMER
 REGION = "us-west-2"
 # The only variables of the person at this machine that reach the rehearsal: what a program needs to run and to install.
 NEEDED = ("PATH", "HOME", "LANG", "LC_", "TMPDIR", "UV", "PIP_", "SSL_", "NODE_EXTRA_CA_CERTS", "npm_config_")
-READS = ("Describe", "Get", "List", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
+READS = ("Describe", "Get", "List", "Filter", "Head", "HEAD ", "GET ", "AssumeRole", "BatchGet", "BatchCheck")
 Shell = dict[str, str]
 
 
