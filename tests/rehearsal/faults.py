@@ -3,6 +3,8 @@
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import boto3
 import pytest
 from moto.apigatewayv2.models import VpcLink, apigatewayv2_backends
 from moto.autoscaling.models import autoscaling_backends
+from moto.cloudformation.models import cloudformation_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
 from moto.ecr.models import ecr_backends
@@ -21,13 +24,17 @@ from moto.iam.models import iam_backends
 from tests.conftest import ROOT
 
 from . import load_balancers
-from .environment import EC2, ECS, GATEWAY, REGION, access_key
+from .bindings import client
+from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, access_key
+from .in_process import SECURED, Synth, accounts, deploy
 
 sys.path.append(str(ROOT / "global-apigw"))  # last: the folder has tests of its own
 
 from common.account import Account
 
 FAULTS = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
+MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+OWNERS = {GATEWAY: "platform-team", ECS: "dogs-team", EC2: "todo-team"}
 Patch = pytest.MonkeyPatch
 health_in_moto = load_balancers.health
 
@@ -40,6 +47,34 @@ def opened(account: str) -> Account:
 
 def health(balancers: Any, target: Any) -> tuple[str, str | None]:
     return ("healthy", None) if balancers.account_id == ECS else health_in_moto(balancers, target)
+
+
+@contextmanager
+def deployed(synth: dict[str, Synth]) -> Iterator[None]:
+    """All three; two tasks of dog-names run, which moto does not start, and their image is there."""
+    with accounts(), pytest.MonkeyPatch.context() as patch:
+        names = {}
+        for account, variable in ((ECS, "DOGNAME_SERVICE_NAME"), (EC2, "TODO_SERVICE_NAME")):
+            deploy(account, synth[FOLDER[account]]())
+            ec2 = client("ec2", account, REGION)
+            [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+            names[variable] = service["ServiceName"]
+        deploy(GATEWAY, synth[FOLDER[GATEWAY]](SECURED, **names))
+        for account, owner in OWNERS.items():  # the CDK CLI sets them; they are not in the template
+            cloudformation_backends[account][REGION].get_stack(FOLDER[account]).tags = {
+                "owner": owner,
+                "service": owner.replace("dogs", "dog-names").removesuffix("-team"),
+            }
+        elb, ecr = client("elbv2", ECS, REGION), client("ecr", ECS, REGION)
+        [group] = elb.describe_target_groups()["TargetGroups"]
+        tasks = [{"Id": f"10.0.0.{number}", "Port": 8080} for number in (8, 9)]
+        elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=tasks)
+        for service in ecs_backends[ECS][REGION].services.values():
+            service.desired_count = 2  # CloudFormation's default is 1, and scaling has a minimum of 2
+        ecr.create_repository(repositoryName="dog-names")
+        ecr.put_image(repositoryName="dog-names", imageTag="local", imageManifest=MANIFEST)
+        patch.setattr(load_balancers, "health", health)
+        yield
 
 
 class Parts:

@@ -10,16 +10,13 @@ from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.cloudformation.models import cloudformation_backends
-from moto.ecs.models import ecs_backends
 
 from tests.conftest import ROOT
 
-from . import load_balancers
 from .bindings import client
-from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
-from .faults import FAULTS, Parts, Patch, answer, health, opened, page, put, shown, sick
-from .in_process import SECURED, Synth, accounts, deploy
+from .environment import EC2, ECS, GATEWAY, REGION
+from .faults import FAULTS, OWNERS, Parts, Patch, answer, deployed, opened, page, put, shown, sick
+from .in_process import SECURED, Synth
 
 # isort: split
 # After faults.py, which makes them importable.
@@ -33,9 +30,7 @@ from infra.doctor import examine
 
 pytestmark = pytest.mark.slow
 SETTLED = tomllib.loads(Path(__file__).with_name("settled.toml").read_text())
-OWNERS = {GATEWAY: "platform-team", ECS: "dogs-team", EC2: "todo-team"}
 ISSUER = {"issuer": SECURED["api"]["jwt"]["issuer"]}
-MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
 
 
 def faults(*keys: str, route: str = "", fetch: Callable[[str], Any] = lambda url: ISSUER) -> list[str]:
@@ -47,30 +42,8 @@ def faults(*keys: str, route: str = "", fetch: Callable[[str], Any] = lambda url
 
 
 @pytest.fixture(scope="module", autouse=True)
-def deployed(synth: dict[str, Synth]) -> Iterator[None]:
-    """All three; two tasks of dog-names run, which moto does not start, and their image is there."""
-    with accounts(), pytest.MonkeyPatch.context() as patch:
-        names = {}
-        for account, variable in ((ECS, "DOGNAME_SERVICE_NAME"), (EC2, "TODO_SERVICE_NAME")):
-            deploy(account, synth[FOLDER[account]]())
-            ec2 = client("ec2", account, REGION)
-            [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
-            names[variable] = service["ServiceName"]
-        deploy(GATEWAY, synth[FOLDER[GATEWAY]](SECURED, **names))
-        for account, owner in OWNERS.items():  # the CDK CLI sets them; they are not in the template
-            cloudformation_backends[account][REGION].get_stack(FOLDER[account]).tags = {
-                "owner": owner,
-                "service": owner.replace("dogs", "dog-names").removesuffix("-team"),
-            }
-        elb, ecr = client("elbv2", ECS, REGION), client("ecr", ECS, REGION)
-        [group] = elb.describe_target_groups()["TargetGroups"]
-        tasks = [{"Id": f"10.0.0.{number}", "Port": 8080} for number in (8, 9)]
-        elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=tasks)
-        for service in ecs_backends[ECS][REGION].services.values():
-            service.desired_count = 2  # CloudFormation's default is 1, and scaling has a minimum of 2
-        ecr.create_repository(repositoryName="dog-names")
-        ecr.put_image(repositoryName="dog-names", imageTag="local", imageManifest=MANIFEST)
-        patch.setattr(load_balancers, "health", health)
+def all_three(synth: dict[str, Synth]) -> Iterator[None]:
+    with deployed(synth):
         yield
 
 
