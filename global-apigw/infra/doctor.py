@@ -20,13 +20,15 @@ def provider_of(accounts: list[Account], service_id: str) -> Stack:
     for stack in all_stacks(accounts):
         if service_id in stack.ids.values():
             return stack
-    raise UnseenError("no profile for its account, or no right to read its stacks")
+    raise UnseenError("no profile for its account, no right to read its stacks, or another region")
 
 
 def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> Hop:
     """What the gateway's account alone can tell of the provider, and whom to ask."""
-    found = gateway.one("ec2.describe_vpc_endpoint_services", ServiceNames=[service_name]).get("ServiceDetails", [])
-    for each in found:
+    region = service_name.split(".")[3]
+    far = {} if region == gateway.client("ec2").meta.region_name else {"ServiceRegions": [region]}
+    found = gateway.one("ec2.describe_vpc_endpoint_services", ServiceNames=[service_name], **far)
+    for each in found.get("ServiceDetails", ()):
         ask = f"ask the team of {name} in {each['Owner']} to run make doctor in its folder"
         return Hop("provider", f"not seen ({problem}); {ask}")
     values = {"id": service_name.rpartition(".")[2], "name": name, "gateway": gateway.id}

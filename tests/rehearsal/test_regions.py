@@ -7,7 +7,12 @@ import pytest
 
 from .bindings import client
 from .environment import EC2, ECS, GATEWAY, REGION
+from .faults import opened
 from .in_process import SECURED, Synth, accounts, deploy, provider
+
+# isort: split
+# After faults.py, which makes it importable.
+from infra.doctor import examine
 
 pytestmark = pytest.mark.slow
 FAR, FAR_ZONES = "eu-west-1", ("euw1-az1", "euw1-az3")
@@ -34,6 +39,16 @@ def test_an_endpoint_reaches_a_service_in_another_region(synth: dict[str, Synth]
     assert [each["VpcEndpointId"] for each in connections] == [
         each["VpcEndpointId"] for each in ends if each["ServiceName"] == found["TODO_SERVICE_NAME"]
     ]
+
+
+def test_the_doctor_sees_that_a_service_in_another_region_is_there(synth: dict[str, Synth]) -> None:
+    deploy(GATEWAY, synth["global-apigw"](REGISTRY, **names(FAR, REGION)))
+    found = examine([opened(GATEWAY)], "GET /todo", lambda url: {"issuer": SECURED["api"]["jwt"]["issuer"]})[
+        "GET /todo"
+    ]
+    [unseen] = [hop.state for hop in found if hop.mark == "unseen"]
+    assert unseen.endswith(f"; ask the team of todo in {EC2} to run make doctor in its folder")
+    assert "endpoint service" not in [hop.name for hop in found if hop.fault]
 
 
 @pytest.mark.parametrize("offered", [(), (FAR,)])
