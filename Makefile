@@ -11,6 +11,7 @@ DOCS_PORT ?= 8090
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 # A URL on loopback that somebody has given means the local run.
 LOCAL_URL := $(filter http://127.0.0.1:% http://localhost:%,$(URL))
+OTHER_URL := $(filter-out $(LOCAL_URL),$(URL))
 URL ?= http://127.0.0.1:$(API_PORT)
 export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN PICTURE
 # The folders install with the same uv.
@@ -24,6 +25,8 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 	$(call port_is_free,TODO_PORT)
 	$(call port_is_free,DYNAMODB_PORT)
 	$(call port_is_free,DOCS_PORT)
+	$(if $(filter-out 5,$(words $(sort $(API_PORT) $(DOGS_PORT) $(TODO_PORT) $(DYNAMODB_PORT) $(DOCS_PORT)))),$(error two parts have \
+		the same port: API_PORT=$(API_PORT) DOGS_PORT=$(DOGS_PORT) TODO_PORT=$(TODO_PORT) DYNAMODB_PORT=$(DYNAMODB_PORT) DOCS_PORT=$(DOCS_PORT)))
 	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
 	@# Through a pipe, so that the supervisor itself gets the signals. tee ends after it.
 	@mkdir -p .local && rm -f .local/pipe && mkfifo .local/pipe && { (trap '' INT TERM; exec tee .local/log) <.local/pipe & } && \
@@ -131,12 +134,17 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 # local run, if URL is on loopback.
 .PHONY: doctor
 doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
+	$(call of_local)
 	@$(if $(LOCAL_URL),PYTHONPATH=global-apigw global-apigw/$(PY) -m tools.doctor "$(LOCAL_URL)" "$$ROUTE",\
 		$(MAKE) --silent -C global-apigw doctor $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 
-# Of the local run, if URL is on loopback; make local leaves its log.
+# A URL means the local run, which leaves its log.
+of_local = $(if $(OTHER_URL),$(error URL is $(OTHER_URL), expected http://127.0.0.1:<port> of the local run; without URL the deployed \
+	accounts are read))@$(if $(LOCAL_URL),test -f .local/log || { echo "error: make local has not run in this checkout; start it first" >&2; exit 2; })
+
 .PHONY: follow
 follow: $(UV) ## Show the lines of one request in all logs, in order of time: REQUEST=<apigw-requestid>
+	$(call of_local)
 	@$(if $(LOCAL_URL),cd global-apigw && $(PY) -m common.follow "$$REQUEST" ../.local/log,\
 		$(MAKE) --silent -C global-apigw follow $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 

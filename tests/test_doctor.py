@@ -16,6 +16,8 @@ from tools import synth
 sys.path.append(str(ROOT / "global-apigw"))  # last: the folder has tests of its own
 
 # isort: split
+from common.checks import CheckError
+
 from tools import doctor
 
 pytestmark = pytest.mark.slow
@@ -161,5 +163,5 @@ def test_an_api_that_answers_wrongly_is_named(ask: Ask, stranger: int) -> None:
 
 
 def test_a_wrong_route_is_answered_with_the_routes(ask: Ask) -> None:
-    with pytest.raises(SystemExit, match=r"error: ROUTE is GET /x, expected one of .*, which are GET /dogs, GET"):
+    with pytest.raises(CheckError, match=r"ROUTE is GET /x, expected one of .*, which are GET /dogs, GET"):
         doctor.main("http://127.0.0.1:1", "GET /x", {})

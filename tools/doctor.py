@@ -8,30 +8,22 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from common.checks import CheckError
 from common.doctor import report
 from common.hops import SAYS, Hop, tell
 from infra.changes import Api, Route, read_api
 
 from tools import synth
+from tools.ready import ask
 
 SAYS.update(tomllib.loads(Path(__file__).with_name("doctor.toml").read_text()))
 DYNAMODB = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
-
-
-def ask(port: int, path: str) -> int:
-    """The status of the answer, or 0."""
-    with closing(HTTPConnection("127.0.0.1", port, timeout=2)) as client, suppress(OSError, HTTPException):
-        client.request("GET", path)
-        return client.getresponse().status
-    return 0
 
 
 def read_tags() -> dict[str, dict[str, str]]:
@@ -83,9 +75,16 @@ def main(url: str, wanted: str, environ: Mapping[str, str]) -> None:
     routes = {route.key: route for route in api.routes.values() if wanted in ("", route.key)}
     if not routes:
         there = ", ".join(sorted(route.key for route in api.routes.values()))
-        sys.exit(f"error: ROUTE is {wanted}, expected one of the local template's routes, which are {there}")
+        raise CheckError(f"ROUTE is {wanted}, expected one of the local template's routes, which are {there}")
     report({key: [*walk(api, route, urlsplit(url).port or 80, environ)] for key, route in sorted(routes.items())})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], os.environ)
+    try:
+        main(sys.argv[1], sys.argv[2], os.environ)
+    except CheckError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+    except ValueError as problem:
+        print(f"error: URL is {sys.argv[1]}, expected http://127.0.0.1:<port>: {problem}", file=sys.stderr)
+        sys.exit(2)

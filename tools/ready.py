@@ -17,12 +17,17 @@ from tools import synth
 GIVE_UP_SECONDS = 60
 
 
+def ask(port: int, path: str) -> int:
+    """The status of the answer, or 0."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=2)) as client, suppress(OSError, HTTPException):
+        client.request("GET", path)
+        return client.getresponse().status
+    return 0
+
+
 def answers(port: str, path: str) -> bool:
     """Whether there is an answer, and no error of a server."""
-    with closing(HTTPConnection("127.0.0.1", int(port), timeout=2)) as client, suppress(OSError, HTTPException):
-        client.request("GET", path)
-        return client.getresponse().status < 500
-    return False
+    return 0 < ask(int(port), path) < 500
 
 
 def wait(parts: list[str]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common.account import UnseenError
 from common.settings import Settings, SettingsError
 
 
@@ -39,6 +40,9 @@ def main(
         session = boto3.Session() if verb == "build" else open_session(settings)
         for check in checks.get(verb, ()):
             check(session, settings)
+    except UnseenError as problem:
+        print(f"error: {problem}; the doctor reads, and needs the rights to read", file=sys.stderr)
+        sys.exit(2)
     except (SettingsError, CheckError) as problems:
         print(problems, file=sys.stderr)
         sys.exit(2)

@@ -5,7 +5,7 @@ A hop whose fault follows from another fault has none of its own.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import boto3
 
@@ -126,8 +126,11 @@ def seen(walk: Iterator[Hop]) -> Iterator[Hop]:
         yield Hop("further checks", f"not seen (a stack or an answer of AWS has an unknown shape: {error!r})")
 
 
-def report(found: Mapping[str, list[Hop]]) -> None:
-    """A line a hop for one walk, a line a walk for several, then the sentences. Exits with 1 if something is broken."""
+def report(found: Mapping[str, list[Hop]], stacks: Sequence[Stack] = ()) -> None:
+    """A line a hop for one walk, a line a walk for several, then the sentences. Exits with 1 if something is broken.
+
+    If nothing is, the deploy of the `stacks` settles doubts.
+    """
     walked = [hop for each in found.values() for hop in each]
     for key, each in found.items():
         if len(found) == 1:
@@ -136,7 +139,11 @@ def report(found: Mapping[str, list[Hop]]) -> None:
             print(f"{'broken' if any(hop.fault for hop in each) else 'ok':<7} {key}")
     faults = [*dict.fromkeys(hop.fault for hop in walked if hop.fault)]
     unseen = dict.fromkeys(hop.state for hop in walked if hop.mark == "unseen")
-    print(*(faults[:1] if len(found) == 1 else faults) or ["; ".join(["nothing is broken", *unseen])], sep="\n")
+    if stacks and not faults:
+        print(*settle(stacks), sep="\n")
+    # Those with a status first: clients get it.
+    faults.sort(key=lambda fault: not fault[:3].isdigit())
+    print(*faults or ["; ".join(["nothing is broken", *unseen])], sep="\n")
     sys.exit(int(bool(faults)))
 
 
@@ -173,5 +180,4 @@ def provider_walk(stack: Stack) -> Iterator[Hop]:
 def examine_provider(session: boto3.Session, settings: Settings) -> None:
     """The verb `doctor` of a provider."""
     stack = find(Account(session, settings.region), settings.stack)
-    print(*settle([stack]), sep="\n")
-    report({stack.name: [*seen(provider_walk(stack))]})
+    report({stack.name: [*seen(provider_walk(stack))]}, [stack])

@@ -21,12 +21,16 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Hop:
-    """A place on the way, its state, and if it is broken the sentence, or whether that follows from another fault."""
+    """A place on the way, its state, and if it is broken the sentence, or whether that follows from another fault.
+
+    A fault that only `warns` breaks no request yet.
+    """
 
     name: str
     state: str
     fault: str = ""
     follows: bool = False
+    warns: bool = False
 
     @property
     def mark(self) -> str:
@@ -34,8 +38,8 @@ class Hop:
         return "broken" if self.fault else "follows" if self.follows else rest
 
     def unless(self, *causes: "Hop") -> "Hop":
-        """Without its fault, if that follows from one of the causes."""
-        is_symptom = self.fault and any(each.fault for each in causes)
+        """Without its fault, if that follows from one of the causes. A warning causes no outage."""
+        is_symptom = self.fault and any(each.fault and self.warns >= each.warns for each in causes)
         return Hop(self.name, self.state, follows=True) if is_symptom else self
 
 
@@ -56,7 +60,7 @@ def kept_hops(stack: Stack, name: str, ids: Collection[str]) -> Iterator[Hop]:
             if None not in (found, expected) and found != expected and not is_enough:
                 shown = ", ".join(found) if isinstance(found, list) else found
                 fault = tell(True, title, stack.owner, id=id, name=name, found=shown, expected=expected)
-                yield Hop(title, f"{shown}", fault)
+                yield Hop(title, f"{shown}", fault, warns=bool(check.get("warns")))
 
 
 def lets_through(rule: Answer, peers: list[str], addresses: list[str], port: int) -> bool:
@@ -138,5 +142,6 @@ def group_hop(stack: Stack, title: str, arn: str, name: str, do: str = "") -> Ho
     why = f"{', '.join(reasons)}: {names}" if bad else f"{len(targets)} registered"
     healthy, total = len(targets) - len(bad), max(len(targets), 2)
     values = {"name": name, "why": why, "healthy": healthy, "total": total, "do": do or LOOK[group["TargetType"]]}
-    fault = tell(healthy < total, "weak" if healthy else "unhealthy", stack.owner, **values)
-    return Hop(title, f"{healthy} of {total} healthy" + f" ({why})" * (healthy < total), fault)
+    # As the alarms see it: with two healthy targets, a scale-out or a refresh is no fault.
+    fault = tell(healthy < 2, "weak" if healthy else "unhealthy", stack.owner, **values)
+    return Hop(title, f"{healthy} of {total} healthy" + f" ({why})" * (healthy < total), fault, warns=healthy > 0)

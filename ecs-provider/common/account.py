@@ -82,6 +82,8 @@ class Stack:
         """The template."""
         arguments = {"StackName": self.name, "TemplateStage": "Original"}
         document: Answer = self.account.one("cloudformation.get_template", **arguments)["TemplateBody"]
+        if not isinstance(document, dict):
+            raise UnseenError(f"the template of {self.name} is not JSON")
         return document
 
     def of_type(self, type: str) -> dict[str, Answer]:

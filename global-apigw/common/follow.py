@@ -9,7 +9,7 @@ from pathlib import Path
 
 import boto3
 
-from common.account import UnseenError, all_stacks, open_accounts
+from common.account import UnseenError, open_accounts, stacks
 from common.checks import CheckError
 from common.settings import Settings
 
@@ -66,8 +66,14 @@ def follow(session: boto3.Session, settings: Settings, *, environ: Mapping[str, 
     request, now = check_request(environ.get("REQUEST", "")), datetime.now(UTC)
     span = {name: int(each.timestamp() * 1000) for name, each in (("startTime", now - SPAN), ("endTime", now))}
     rows, looked = list[Row](), list[str]()
-    for stack in all_stacks([*open_accounts(session, settings.region, environ.get("OTHER_PROFILES", ""))]):
-        for group in stack.of_type("AWS::Logs::LogGroup"):
+    for account in open_accounts(session, settings.region, environ.get("OTHER_PROFILES", "")):
+        try:
+            ours = [stack for stack in stacks(account) if "service" in stack.tags]
+            groups = [(stack, group) for stack in ours for group in stack.of_type("AWS::Logs::LogGroup")]
+        except UnseenError as error:
+            print(f"unseen  {account.id}: {error}")
+            continue
+        for stack, group in groups:
             try:
                 call = {"logGroupName": group, "filterPattern": f'"{request}"', **span}
                 found = stack.account.one("logs.filter_log_events", **call).get("events", ())
@@ -83,7 +89,7 @@ def follow(session: boto3.Session, settings: Settings, *, environ: Mapping[str, 
 if __name__ == "__main__":
     try:
         wanted, log = check_request(sys.argv[1]), Path(sys.argv[2])
-        show(wanted, [*read_log(wanted, log)], f"{log.name} of the last make local")
+        show(wanted, [*read_log(wanted, log)], ".local/log, which the last make local wrote")
     except (CheckError, FileNotFoundError) as problem:
         print(f"error: {str(problem).removeprefix('error: ')}", file=sys.stderr)
         sys.exit(2)

@@ -21,7 +21,9 @@ def observe(stack: Stack, doubt: Answer) -> Iterator[Any]:
     times = {"now": now.isoformat(), "hour_ago": (now - timedelta(hours=1)).isoformat()}
     for id, properties in stack.of_type(doubt["type"]).items():
         known = {**properties, **times, "id": id, "name": id.rpartition(":")[2]}
-        arguments = re.sub(r"<(\w+)>", lambda match: str(known[match[1]]), json.dumps(doubt["arguments"]))  # noqa: B023 - used at once
+        since = str(int((now - timedelta(days=1)).timestamp() * 1000))
+        plain = json.dumps(doubt["arguments"]).replace('"<yesterday>"', since)
+        arguments = re.sub(r"<(\w+)>", lambda match: str(known[match[1]]), plain)  # noqa: B023 - used at once
         found = jmespath.search(doubt["found"], stack.account.one(doubt["call"], **json.loads(arguments)))
         if found not in (None, []):
             yield found

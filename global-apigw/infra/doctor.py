@@ -9,7 +9,6 @@ from common.checks import CheckError
 from common.doctor import find, provider_hops, report, seen
 from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, kept_hops, listener_hop, rule_hop, tell
 from common.settings import Settings
-from common.settled import settle
 from infra import hops
 from infra.changes import endpoint_name
 from local.template import Template
@@ -66,7 +65,7 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     yield (rules := rule_hop(account, owner, *flows))
     kept = [*seen(kept_hops(gateway, name, [arn, id, *filter(None, arns)])), *seen(acl_hops(gateway, name))]
     unseen = [each.state for each in behind if each.mark == "unseen"]
-    todo = "".join(unseen) or "run make drift: everything behind is in order"
+    todo = "".join(unseen) or "everything behind is in order; run make drift in global-apigw"
     targets = group_hop(gateway, "targets", arn, name, todo).unless(entry, rules, endpoint, *kept, *behind)
     yield hops.stale_hop(account, owner, arn, name, found) or targets
     yield from (*kept, endpoint, *behind)
@@ -87,7 +86,7 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
     yield Hop("integration", f"{integration.get('TimeoutInMillis', 0) / 1000:g} s for an answer", fault)
     if is_ours:
         link = account.one("apigatewayv2.get_vpc_link", VpcLinkId=integration["ConnectionId"])
-        yield hops.link_hop(link, owner)
+        yield hops.link_hop(link, integration["ConnectionId"], owner)
         yield from service_hops(gateway, accounts, uri, link)
 
 
@@ -108,6 +107,4 @@ def doctor(session: boto3.Session, settings: Settings, *, environ: Mapping[str, 
     """The verb `doctor`: of ROUTE, or of all routes."""
     accounts = [*open_accounts(session, settings.region, environ.get("OTHER_PROFILES", ""))]
     found = examine(accounts, route := environ.get("ROUTE", ""))
-    if not route:
-        print(*settle([*all_stacks(accounts)]), sep="\n")
-    report(found)
+    report(found, [] if route else [*all_stacks(accounts)])

@@ -39,9 +39,9 @@ def authorizer_hop(route: Answer, authorizer: Answer, owner: str, fetch: Fetch) 
     return Hop("authorizer", issuer, tell(problem, "issuer", owner, issuer=issuer, problem=problem))
 
 
-def link_hop(link: Answer, owner: str) -> Hop:
+def link_hop(link: Answer, id: str, owner: str) -> Hop:
     status, message = link.get("VpcLinkStatus", "gone"), link.get("VpcLinkStatusMessage", "it has none")
-    values = {"id": link.get("VpcLinkId", ""), "status": status, "message": message}
+    values = {"id": id, "status": status, "message": message}
     return Hop("VPC link", status, tell(status != "AVAILABLE", f"link {status}", owner, **values))
 
 

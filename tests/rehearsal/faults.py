@@ -162,7 +162,7 @@ def page() -> str:
     rows = "".join(f"| {name} | {fault['says']} |\n" for name, fault in FAULTS.items())
     return f"""# What the doctor says
 
-Each fault was put into three emulated accounts, and this is all that [`make doctor`](operate.md#from-alarm-to-cause) then said.
+Each fault was put into three emulated accounts, and [`make doctor`](operate.md#from-alarm-to-cause) then said this sentence and no other.
 … stands for the rest of an id. `tests/rehearsal/doctor.toml` has the faults, and a test holds this page.
 
 | fault | sentence |

@@ -22,8 +22,9 @@ from .in_process import SECURED, Synth
 # After faults.py, which makes them importable.
 from common import doctor as provider
 from common import follow, settled
-from common.account import Account, UnseenError, all_stacks
+from common.account import Account, UnseenError, all_stacks, stacks
 from common.checks import CheckError
+from common.hops import GROUP, group_hop
 from common.settled import DOUBTS
 from infra import doctor, hops
 from infra.doctor import examine
@@ -93,6 +94,22 @@ def test_what_the_gateway_s_account_cannot_see_is_said_with_whom_to_ask(
     assert shown(fault).startswith(gone)
 
 
+def test_a_warning_hides_no_outage(monkeypatch: Patch) -> None:
+    put(monkeypatch, FAULTS["group suspended"])
+    sick(monkeypatch, 2, "Target.Timeout", EC2)
+    assert {*map(shown, faults())} == {FAULTS[each]["says"] for each in ("group suspended", "no healthy target")}
+
+
+def test_a_target_that_starts_beside_two_healthy_ones_is_no_fault(monkeypatch: Patch) -> None:
+    third = {"Target": {"Id": "10.0.0.9"}, "TargetHealth": {"State": "initial"}}
+    asked, account = Account.all, opened(GATEWAY)
+    more = {"elbv2.describe_target_health": [third]}
+    monkeypatch.setattr(Account, "all", lambda self, call, **given: asked(self, call, **given) + more.get(call, []))
+    arn = next(iter(stacks(account)[0].of_type(GROUP)))
+    hop = group_hop(stacks(account)[0], "targets", arn, "todo")
+    assert (hop.fault, hop.state) == ("", "2 of 3 healthy (initial: 10.0.0.9)")
+
+
 def test_what_follows_from_another_fault_is_marked(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Parts().end, "state", "deleted")
     assert len(faults()) == 1
@@ -151,13 +168,17 @@ def test_an_answer_of_an_unknown_shape_ends_in_a_sentence(monkeypatch: Patch) ->
 
 
 def test_a_folder_s_own_doctor_sees_its_own_part(monkeypatch: Patch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(provider, "Account", lambda *_: opened(EC2))
+    opened(EC2).known.clear()
+    with pytest.raises(SystemExit, match="0"):
+        provider.examine_provider(Mock(), Mock(region=REGION, stack="ec2-provider"))
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[-len(DOUBTS) - 2].startswith("settled by this deploy") and rows[-1] == "nothing is broken"
     sick(monkeypatch, 2, "Target.Timeout", EC2)
     opened(EC2).known.clear()
-    monkeypatch.setattr(provider, "Account", lambda *_: opened(EC2))
     with pytest.raises(SystemExit, match="1"):
         provider.examine_provider(Mock(), Mock(region=REGION, stack="ec2-provider"))
     *rows, sentence = capsys.readouterr().out.splitlines()
-    rows = rows[len(DOUBTS) + 1 :]
     assert [row.split("  ")[0].strip() for row in rows] == ["ok"] * 3 + ["broken"] + ["ok"] * 3
     assert shown(sentence) == FAULTS["no healthy target"]["says"]
     parts = Parts()
@@ -165,7 +186,8 @@ def test_a_folder_s_own_doctor_sees_its_own_part(monkeypatch: Patch, capsys: pyt
     opened(EC2).known.clear()
     with pytest.raises(SystemExit, match="1"):
         provider.examine_provider(Mock(), Mock(region=REGION, stack="ec2-provider"))
-    assert shown(capsys.readouterr().out.splitlines()[-1]) == FAULTS["endpoint pending"]["says"]
+    said = capsys.readouterr().out.splitlines()[-2:]
+    assert [*map(shown, said)] == [FAULTS[each]["says"] for each in ("endpoint pending", "no healthy target")]
 
 
 @pytest.mark.parametrize("mark", ["same", "differs"])
