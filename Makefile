@@ -7,6 +7,7 @@ DOGS_PORT ?= 8081
 TODO_PORT ?= 8082
 DYNAMODB_PORT ?= 8000
 DOCS_PORT ?= 8090
+PORTS = $(API_PORT) $(DOGS_PORT) $(TODO_PORT) $(DYNAMODB_PORT) $(DOCS_PORT)
 # Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 # A URL on loopback that somebody has given means the local run.
@@ -25,8 +26,8 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 	$(call port_is_free,TODO_PORT)
 	$(call port_is_free,DYNAMODB_PORT)
 	$(call port_is_free,DOCS_PORT)
-	$(if $(filter-out 5,$(words $(sort $(API_PORT) $(DOGS_PORT) $(TODO_PORT) $(DYNAMODB_PORT) $(DOCS_PORT)))),$(error two parts have \
-		the same port: API_PORT=$(API_PORT) DOGS_PORT=$(DOGS_PORT) TODO_PORT=$(TODO_PORT) DYNAMODB_PORT=$(DYNAMODB_PORT) DOCS_PORT=$(DOCS_PORT)))
+	$(if $(filter-out $(words $(PORTS)),$(words $(sort $(PORTS)))),$(error two parts have the same port: $(PORTS), of API_PORT, DOGS_PORT, \
+		TODO_PORT, DYNAMODB_PORT and DOCS_PORT))
 	@start=$$(date +%s) && $(MAKE) --silent build-all && echo "built in $$(( $$(date +%s) - start )) s"
 	@# Through a pipe, so that the supervisor itself gets the signals. tee ends after it.
 	@mkdir -p .local && rm -f .local/pipe && mkfifo .local/pipe && { (trap '' INT TERM; exec tee .local/log) <.local/pipe & } && \

@@ -69,7 +69,9 @@ def test_the_doctor_and_a_wrong_request_are_answered_for_the_local_run(run: Loca
     done = make("doctor", f"URL={run.url}", ends, f"DYNAMODB_PORT={run.ports['DYNAMODB_PORT']}")
     assert done.stdout.splitlines()[-1] == "nothing is broken", done.stdout + done.stderr
     done = make("follow", "REQUEST=unknown-request", f"URL={run.url}")
-    assert done.stderr.startswith("error: no line has unknown-request; looked in log of the last make local")
+    assert done.stderr.startswith(
+        "error: no line has unknown-request; looked in .local/log, which the last make local wrote"
+    )
     done = make("follow", "REQUEST=", f"URL={run.url}")
     assert done.stderr.startswith("error: REQUEST is empty, expected the value of an answer's header apigw-requestid")
     assert done.returncode == 2
@@ -92,6 +94,12 @@ def test_fails_when_a_port_is_busy_and_names_port_and_variable(run: LocalRun, na
     assert done.returncode == 2
     assert f"error: port {run.ports[name]} is already in use" in done.stderr
     assert f"{name}=<port>" in done.stderr
+
+
+def test_fails_when_two_parts_have_the_same_port() -> None:
+    done = make("local", "API_PORT=8081", "DOGS_PORT=8081")
+    assert done.returncode == 2
+    assert "two parts have the same port: 8081 8081 " in done.stderr
 
 
 @pytest.mark.parametrize("value", ["word", "", "0", "99999"])
