@@ -190,12 +190,14 @@ rehearse-boot: $(UV)
 	@echo "== ec2-provider: rehearse-boot" && $(MAKE) --silent -C ec2-provider rehearse-boot
 
 .PHONY: check
-check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsals and the slower suites
+check: lint $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsals and the slower suites
+	@$(MAKE) --silent --jobs=2 test-together test-image
 	@# Alone: it measures seconds.
 	@$(MAKE) --silent rehearse-boot SKIP=1
 	@# The slower suites run each folder's tests in a copy elsewhere.
-	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other.
-	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope -m slow -rs
+	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other. Not reordered by
+	@# number of tests: the longest tests are alone in their scopes, and would begin last.
+	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder -m slow -rs
 
 ##@ Write what is computed
 # Another registry needs a file of its own, which is all that is written then: make docs SERVICES=examples/secured.toml TO=secured.yaml

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -110,15 +110,11 @@ class LocalRun(Part):
 
 @contextmanager
 def running(*parts: Part) -> Iterator[None]:
-    started = []
-    try:
+    with ExitStack() as stack:  # ends all, also if one of them never started
         for part in parts:
-            started.append(part)
+            stack.callback(part.end)
             part.start()
         yield
-    finally:
-        for part in reversed(started):
-            part.end()
 
 
 def dogs(folder: Path) -> Part:

@@ -65,15 +65,11 @@ def read_api(document: Document) -> Api:
     services: dict[str, Service] = {}
     names: dict[str, str] = {}  # by the logical id of the listener
     for listener in template.of_type(f"{BALANCING}Listener"):
-        action = listener.properties["DefaultActions"][0]
-        group = template.follow(action["TargetGroupArn"], f"{BALANCING}TargetGroup").properties
-        lookup = template.follow(group["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
-        found = template.references(lookup)
-        [endpoint] = [each for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
+        group, endpoint = behind(template, listener.properties)
         name = endpoint_name(template, endpoint)
         names[listener.logical_id] = name
-        targets = f"{endpoint.properties['ServiceName']}:{group['Port']}"
-        services[name] = Service(listener.properties["Port"], targets, group["HealthCheckPath"])
+        targets = f"{endpoint.properties['ServiceName']}:{group.properties['Port']}"
+        services[name] = Service(listener.properties["Port"], targets, group.properties["HealthCheckPath"])
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
     cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
@@ -81,6 +77,15 @@ def read_api(document: Document) -> Api:
     if not api.properties.get("DisableExecuteApiEndpoint"):
         addresses.add(GENERATED)
     return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]), addresses)
+
+
+def behind(template: Template, listener: Document) -> tuple[Resource, Resource]:
+    """The target group and the VPC endpoint behind a listener."""
+    group = template.follow(listener["DefaultActions"][0]["TargetGroupArn"], f"{BALANCING}TargetGroup")
+    lookup = template.follow(group.properties["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
+    found = template.references(lookup)
+    [endpoint] = [each for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in found]
+    return group, endpoint
 
 
 def endpoint_name(template: Template, endpoint: Resource) -> str:

@@ -74,7 +74,7 @@ def check_issuer(_: boto3.Session, settings: GatewaySettings) -> None:
     url = f"{jwt.issuer.rstrip('/')}/.well-known/openid-configuration"
     advice = "correct issuer in [api.jwt] of the registry"
     try:
-        document = _read(url)
+        document = read_document(url)
     except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise CheckError(f"the JWT issuer {jwt.issuer} cannot be read at {url}: {error}; {advice}") from None
     issuer = document.get("issuer") if isinstance(document, dict) else document
@@ -84,7 +84,7 @@ def check_issuer(_: boto3.Session, settings: GatewaySettings) -> None:
         )
 
 
-def _read(url: str) -> Any:
+def read_document(url: str) -> Any:
     """The JSON at `url`. The AWS SDK must trust its certificate: by AWS_CA_BUNDLE, or by the SDK's own bundle."""
     tls = ssl.create_default_context(cafile=get_cert_path(Session().get_config_variable("ca_bundle") or True))
     # Some hosts refuse the user agent of Python's client.

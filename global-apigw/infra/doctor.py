@@ -7,10 +7,11 @@ import boto3
 from common.account import Account, Answer, Stack, UnseenError, all_stacks, open_accounts
 from common.checks import CheckError
 from common.doctor import find, provider_hops, report, seen
-from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, kept_hops, listener_hop, rule_hop, tell
+from common.hops import LISTENER, Hop, acl_hops, group_hop, kept_hops, listener_hop, rule_hop, tell
 from common.settings import Settings
 from infra import hops
-from infra.changes import endpoint_name
+from infra.changes import behind, endpoint_name
+from infra.checks import read_document
 from local.template import Template
 
 
@@ -38,11 +39,7 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     """From the listener, which is known to be of the stack, to what runs."""
     account, owner, template = gateway.account, gateway.owner, Template(gateway.document)
     known = gateway.of_type(LISTENER)[uri]
-    group = template.follow(known["DefaultActions"][0]["TargetGroupArn"], GROUP)
-    lookup = template.follow(group.properties["Targets"][0]["Id"], "Custom::AWS").properties["Create"]
-    [end] = [
-        each for each in template.of_type("AWS::EC2::VPCEndpoint") if each.logical_id in template.references(lookup)
-    ]
+    group, end = behind(template, known)
     name, port, service_name = endpoint_name(template, end), known["Port"], end.properties["ServiceName"]
     listener = account.first("elbv2.describe_listeners", ListenerArns=[uri])
     arn, id, target_port = gateway.ids[group.logical_id], gateway.ids[end.logical_id], group.properties["Port"]
@@ -52,11 +49,11 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     try:
         provider = provider_of(accounts, service_name.rpartition(".")[2])
         who = provider.owner
-        behind = [*seen(provider_hops(provider, service_name.rpartition(".")[2], name, target_port, account.id))]
+        further = [*seen(provider_hops(provider, service_name.rpartition(".")[2], name, target_port, account.id))]
     except UnseenError as error:
-        behind = [unseen_hop(account, service_name, name, str(error))]
+        further = [unseen_hop(account, service_name, name, str(error))]
     found = account.first("ec2.describe_vpc_endpoints", VpcEndpointIds=[id])
-    endpoint = hops.endpoint_hop(found, id, name, service_name, owner, who).unless(behind[0])
+    endpoint = hops.endpoint_hop(found, id, name, service_name, owner, who).unless(further[0])
     balancers = account.all("elbv2.describe_load_balancers")
     arns = [listener.get("LoadBalancerArn")]
     own = [group for each in balancers if each["LoadBalancerArn"] in arns for group in each.get("SecurityGroups", ())]
@@ -64,11 +61,11 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     flows = (link.get("SecurityGroupIds", []), own, port, "0-65535"), (own, groups, target_port, str(target_port))
     yield (rules := rule_hop(account, owner, *flows))
     kept = [*seen(kept_hops(gateway, name, [arn, id, *filter(None, arns)])), *seen(acl_hops(gateway, name))]
-    unseen = [each.state for each in behind if each.mark == "unseen"]
+    unseen = [each.state for each in further if each.mark == "unseen"]
     todo = "".join(unseen) or "everything behind is in order; run make drift in global-apigw"
-    targets = group_hop(gateway, "targets", arn, name, todo).unless(entry, rules, endpoint, *kept, *behind)
+    targets = group_hop(gateway, "targets", arn, name, todo).unless(entry, rules, endpoint, *kept, *further)
     yield hops.stale_hop(account, owner, arn, name, found) or targets
-    yield from (*kept, endpoint, *behind)
+    yield from (*kept, endpoint, *further)
 
 
 def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fetch) -> Iterator[Hop]:
@@ -90,7 +87,7 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
         yield from service_hops(gateway, accounts, uri, link)
 
 
-def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = hops.fetch) -> dict[str, list[Hop]]:
+def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = read_document) -> dict[str, list[Hop]]:
     """The hops of each route, or of the wanted one; the first account is the gateway's."""
     gateway = find(accounts[0], "global-apigw")
     [api] = gateway.of_type("AWS::ApiGatewayV2::Api")

@@ -1,22 +1,16 @@
 """Judges by the answers of AWS what only the gateway has: route, authorizer, VPC link, endpoint. doctor.toml has the sentences."""
 
-import json
 import tomllib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 from common.account import Account, Answer
 from common.hops import SAYS, Hop, tell
 
 SAYS.update(tomllib.loads(Path(__file__).with_name("doctor.toml").read_text()))
 Fetch = Callable[[str], Any]
-
-
-def fetch(url: str) -> Any:
-    with urlopen(url, timeout=5) as answer:  # noqa: S310 - API Gateway takes an issuer with https only
-        return json.loads(answer.read(1_000_000))
 
 
 def route_hop(route: Answer, stage: Answer, owner: str) -> Hop:
@@ -34,7 +28,7 @@ def authorizer_hop(route: Answer, authorizer: Answer, owner: str, fetch: Fetch) 
     try:
         if (named := fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration").get("issuer")) != issuer:
             problem = f"calls itself {named}"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, HTTPException, ValueError, AttributeError) as error:
         problem = f"cannot be read from here ({error})"
     return Hop("authorizer", issuer, tell(problem, "issuer", owner, issuer=issuer, problem=problem))
 

@@ -26,7 +26,7 @@ from common.account import Account, UnseenError, all_stacks, stacks
 from common.checks import CheckError
 from common.hops import GROUP, group_hop
 from common.settled import DOUBTS
-from infra import doctor, hops
+from infra import checks, doctor
 from infra.doctor import examine
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_what_the_gateway_s_account_cannot_see_is_said_with_whom_to_ask(
 ) -> None:
     ask = f"not seen (no profile for its account, no right to read its stacks, or another region); ask the team of todo in {EC2} to run make doctor in its folder"
     monkeypatch.setattr(doctor, "open_accounts", lambda *_: [opened(GATEWAY)])
-    monkeypatch.setattr(hops, "urlopen", refuse)
+    monkeypatch.setattr(checks, "urlopen", refuse)
     with pytest.raises(SystemExit, match="1"):
         doctor.doctor(Mock(), Mock(), environ={"ROUTE": "GET /todo"})
     rows = capsys.readouterr().out.splitlines()
