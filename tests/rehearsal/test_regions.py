@@ -22,8 +22,10 @@ REGISTRY["services"]["todo"]["region"] = FAR
 
 @pytest.fixture(autouse=True)
 def in_accounts() -> Iterator[None]:
+    opened.cache_clear()  # it knows the answers of another test's accounts
     with accounts():
         yield
+    opened.cache_clear()
 
 
 def names(*offered: str) -> dict[str, str]:
