@@ -18,12 +18,16 @@ DOUBTS: dict[str, Answer] = tomllib.loads(Path(__file__).with_name("settled.toml
 def observe(stack: Stack, doubt: Answer) -> Iterator[Any]:
     """What the call finds for each resource of the type; nothing where AWS has no value yet."""
     now = datetime.now(UTC)
-    times = {"now": now.isoformat(), "hour_ago": (now - timedelta(hours=1)).isoformat()}
+    times: Answer = {"now": now.isoformat(), "hour_ago": (now - timedelta(hours=1)).isoformat()}
+    times["yesterday"] = int((now - timedelta(days=1)).timestamp() * 1000)
     for id, properties in stack.of_type(doubt["type"]).items():
         known = {**properties, **times, "id": id, "name": id.rpartition(":")[2]}
-        since = str(int((now - timedelta(days=1)).timestamp() * 1000))
-        plain = json.dumps(doubt["arguments"]).replace('"<yesterday>"', since)
-        arguments = re.sub(r"<(\w+)>", lambda match: str(known[match[1]]), plain)  # noqa: B023 - used at once
+        # A text that is a name alone becomes the value, of whatever type; a name in a text becomes a part of it.
+        arguments = re.sub(
+            r'"<(\w+)>"|<(\w+)>',
+            lambda name: json.dumps(known[name[1]]) if name[1] else str(known[name[2]]),  # noqa: B023 - used at once
+            json.dumps(doubt["arguments"]),
+        )
         found = jmespath.search(doubt["found"], stack.account.one(doubt["call"], **json.loads(arguments)))
         if found not in (None, []):
             yield found
