@@ -17,9 +17,13 @@ def issue(folder: Path, name: str, *addresses: str, not_after: datetime.datetime
         authority = trustme.CA(organization_name="local run", organization_unit_name="authority")
         _write(certificate, authority.cert_pem.bytes(), key, authority.private_key_pem.bytes())
     authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
-    own = {"organization_name": "local run", "organization_unit_name": "servers" if addresses else "clients"}
-    # A certificate without addresses would have an empty list of them, which strict readers refuse.
-    issued = authority.issue_cert(*(addresses or [name]), common_name=name, not_after=not_after, **own)
+    issued = authority.issue_cert(
+        *(addresses or [name]),  # strict readers refuse a certificate with an empty list of names
+        common_name=name,
+        organization_name="local run",
+        organization_unit_name="servers" if addresses else "clients",
+        not_after=not_after,
+    )
     [pem] = issued.cert_chain_pems
     _write(folder / f"{name}.pem", pem.bytes(), folder / f"{name}-key.pem", issued.private_key_pem.bytes())
     return folder / f"{name}.pem"
