@@ -190,7 +190,9 @@ rehearse-boot: $(UV)
 	@echo "== ec2-provider: rehearse-boot" && $(MAKE) --silent -C ec2-provider rehearse-boot
 
 .PHONY: check
-check: lint test-together test-image $(FOLDERS:%=cdk-%) ## Run all that CI runs: lint, test, the image, the rehearsals and the slower suites
+check: lint ## Run all that CI runs: lint, test, the image, the rehearsals and the slower suites
+	@$(MAKE) --silent --jobs=2 test-together test-image
+	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=cdk-%)
 	@# Alone: it measures seconds.
 	@$(MAKE) --silent rehearse-boot SKIP=1
 	@# The slower suites run each folder's tests in a copy elsewhere.

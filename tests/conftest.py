@@ -1,5 +1,6 @@
 """Shared by the tests across folders: the local templates, as `make synth` leaves them, and copies of the sources."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tools.template import Template
 __all__ = ["FOLDERS", "MADE", "ROOT", "checkout", "copy_sources"]
 # One name a line, of a file or of a folder at any depth.
 MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")]
+
+# A test is a person at a shell: the make that it starts takes no part in the jobs of the make that has started the tests.
+for name in ("MAKEFLAGS", "MAKELEVEL"):
+    os.environ.pop(name, None)
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above

@@ -27,7 +27,7 @@ def app(folder: str, place: Path, before: str = "", **environ: str) -> subproces
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS[1:])  # a copy of the first one, with another name, is in test_end_to_end.py
 def test_a_folder_alone_installs_and_passes_its_tests(folder: str, tmp_path: Path) -> None:
-    environ = {name: value for name, value in os.environ.items() if name not in ("UV", "MAKEFLAGS", "MAKELEVEL")}
+    environ = {name: value for name, value in os.environ.items() if name != "UV"}
     copy_sources(folder, tmp_path)
     done = run(tmp_path / folder, "make --silent test SLOW=1", **environ)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -45,9 +45,9 @@ def test_fails_with_a_sentence_when_the_cdk_refuses(folder: str, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="unshare is Linux's way to take the network away")
-@each_folder
-def test_synth_needs_no_network_and_no_home(folder: str, tmp_path: Path) -> None:
+def test_synth_needs_no_network_and_no_home(tmp_path: Path) -> None:
     assert shutil.which("unshare"), "install util-linux"
-    done = app(folder, tmp_path, "unshare --net --map-root-user", CDK_OUTDIR=str(tmp_path / "cdk.out"))
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / f"cdk.out/{folder}.template.json").is_file()
+    for folder in FOLDERS:  # the CDK unpacks its libraries once into the empty home
+        done = app(folder, tmp_path, "unshare --net --map-root-user", CDK_OUTDIR=str(tmp_path / folder))
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / folder / f"{folder}.template.json").is_file()

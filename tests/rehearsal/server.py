@@ -67,6 +67,7 @@ def action(environ: dict[str, Any]) -> str:
 def install() -> None:
     """AWS's ways, where moto goes others."""
     default_user_config["lambda"]["use_docker"] = False  # functions are stored here, never run
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands for each account and region, and none is used
     for module in (accounts, privatelink, quotas, load_balancers, http_apis, cloudformation, drift):
         module.install()
 
