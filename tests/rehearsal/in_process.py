@@ -131,6 +131,13 @@ def accounts() -> Iterator[None]:
         yield
 
 
+def upload(account: str, key: str, content: str | bytes) -> str:
+    """The URL of an object in the bucket of the bootstrap."""
+    bucket = f"cdk-hnb659fds-assets-{account}-{REGION}"
+    client("s3", account, REGION).put_object(Bucket=bucket, Key=key, Body=content)
+    return f"https://{bucket}.s3.{REGION}.amazonaws.com/{key}"
+
+
 def upload_assets(account: str, template: Document) -> None:
     """moto reads the code of a function when it makes the function."""
     archive = io.BytesIO()
@@ -138,8 +145,7 @@ def upload_assets(account: str, template: Document) -> None:
         code.writestr("index.py", "")
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
-            bucket, key = f"cdk-hnb659fds-assets-{account}-{REGION}", resource["Properties"]["Code"]["S3Key"]
-            client("s3", account, REGION).put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
+            upload(account, resource["Properties"]["Code"]["S3Key"], archive.getvalue())
 
 
 def ignore(step: str, type: str) -> None:
@@ -171,7 +177,9 @@ def deploy(
     except ClientError:
         kind = "CREATE"
     arguments = {"StackName": name, "ChangeSetName": "cdk"}
-    cloudformation.create_change_set(**arguments, ChangeSetType=kind, TemplateBody=json.dumps(template))
+    # CloudFormation takes no template of more than 51,200 bytes in the call itself.
+    url = upload(account, "template.json", json.dumps(template))
+    cloudformation.create_change_set(**arguments, ChangeSetType=kind, TemplateURL=url)
     if cloudformation.describe_change_set(**arguments)["Status"] == "FAILED":
         return Done("no changes", [], [])
     before, after = (partial(step, when) for when in ("before", "after"))
