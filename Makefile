@@ -35,7 +35,7 @@ local: $(VENV)/installed ## Run the whole path on loopback: no AWS account, no D
 
 .PHONY: build-all $(FOLDERS:%=build-%)
 build-all:
-	@$(MAKE) --silent --jobs=3 $(FOLDERS:%=build-%) $(PAGE)
+	@$(MAKE) --silent $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=3) $(FOLDERS:%=build-%) $(PAGE)
 $(FOLDERS:%=build-%): build-%: $(UV)
 	@$(MAKE) --silent -C $* build
 
@@ -196,8 +196,7 @@ check: lint ## Run all that CI runs: lint, test, the image, the rehearsals and t
 	@# Alone: it measures seconds.
 	@$(MAKE) --silent rehearse-boot SKIP=1
 	@# The slower suites run each folder's tests in a copy elsewhere.
-	@# Three processes, because these tests mostly wait; tests/conftest.py says which tests follow each other. Not reordered by
-	@# number of tests: the longest tests are alone in their scopes, and would begin last.
+	@# Three processes, because these tests mostly wait; tests/conftest.py has their order.
 	@echo "== rehearsal and slower suites" && $(PY) -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder -m slow -rs
 
 ##@ Write what is computed

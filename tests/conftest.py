@@ -19,6 +19,13 @@ MADE = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitline
 for name in ("MAKEFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
 
+# Each of their tests takes minutes, in a process of its own: the last to begin would run alone.
+LONGEST = ["test_folders.py", "test_histories.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc] # as above
     """One process runs all tests of a scope: they share a server, or the folders' .local.
