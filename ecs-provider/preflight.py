@@ -8,7 +8,8 @@ import sys
 from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
-from common.checks import Check, check_bootstrap, check_connections, check_zones, main
+from common.checks import Check, check_bootstrap, check_zones, main
+from common.connections import check_connections, connections
 from common.doctor import examine_provider
 from common.follow import follow
 from infra.repository import check_image
@@ -29,6 +30,7 @@ CHECKS: dict[str, list[Check]] = {
     "destroy": [check_connections],
     "doctor": [examine_provider],
     "follow": [partial(follow, environ=os.environ)],
+    "connections": [partial(connections, environ=os.environ)],
     # Before CloudFormation deletes the stack.
     "delete": [lift_termination_protection],
 }

@@ -147,12 +147,13 @@ class Network:
                 yield member.name, "all", f"{name} of another template"
 
     def _private_link(self) -> Iterator[Row]:
-        """A principal that an endpoint service admits reaches every listener of its load balancers."""
+        """A principal that an endpoint service admits reaches every listener of its load balancers, if need be once accepted."""
         for permissions in self.of_type("AWS::EC2::VPCEndpointServicePermissions"):
-            balancers = find(self.follow(permissions, "ServiceId"), "NetworkLoadBalancerArns")
+            service = self.follow(permissions, "ServiceId")
+            once = ", once accepted" * ("true" in find(service, "AcceptanceRequired"))
             for principal, listener in product(find(permissions, "AllowedPrincipals"), self.of_type(LISTENER)):
-                for balancer in {*balancers} & {*find(listener, "LoadBalancerArn")}:
-                    yield principal, *find(listener, "Port"), balancer
+                for balancer in {*find(service, "NetworkLoadBalancerArns")} & {*find(listener, "LoadBalancerArn")}:
+                    yield principal + once, *find(listener, "Port"), balancer
 
     def _names(self) -> Iterator[Row]:
         """The names that the VPC's resolver answers: no route and no security group stops a query."""

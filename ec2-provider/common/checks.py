@@ -18,7 +18,6 @@ class CheckError(Exception):
         return f"error: {super().__str__()}"
 
 
-CONNECTED = ("available", "pending", "pendingAcceptance")
 # A folder's own settings are of its own class.
 Check = Callable[[boto3.Session, Any], None]
 
@@ -32,7 +31,7 @@ def main(
     `own` settings.
     """
     verb, approval, *unknown = arguments
-    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift", "doctor", "follow")
+    needs_account_only = verb in ("bootstrap", "destroy", "delete", "drift", "doctor", "follow", "connections")
     try:
         settings = Settings.read(environ, stack=own.stack) if needs_account_only else own.read(environ, *unknown)
         check_terminal(verb, approval)
@@ -112,21 +111,6 @@ def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
         ) from None
     except ClientError as error:
         print_unknown("the version of the bootstrap stack", error)
-
-
-def check_connections(session: boto3.Session, settings: Settings) -> None:
-    """No endpoint may be connected to a provider's endpoint service: deleting the service breaks the API that connects to it."""
-    ec2 = session.client("ec2", region_name=settings.region)
-    for service in stack_resources(session, settings, "AWS::EC2::VPCEndpointService"):
-        found = ec2.describe_vpc_endpoint_connections(Filters=[{"Name": "service-id", "Values": [service]}])
-        shown = "{VpcEndpointId} of account {VpcEndpointOwner}: {VpcEndpointState}".format_map
-        connected = [each for each in found["VpcEndpointConnections"] if each["VpcEndpointState"] in CONNECTED]
-        if connected:
-            raise CheckError(
-                f"{settings.stack} is in use: {'; '.join(map(shown, connected))}; destroy global-apigw first, or cut them off: "
-                f"aws ec2 reject-vpc-endpoint-connections --region {settings.region} --service-id {service} "
-                f"--vpc-endpoint-ids {' '.join(each['VpcEndpointId'] for each in connected)}"
-            )
 
 
 def print_unknown(subject: str, error: Exception) -> None:

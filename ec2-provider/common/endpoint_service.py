@@ -16,8 +16,9 @@ HEALTH_PATH = "/healthz"
 
 
 class EndpointService(Construct):
-    """`allowed_principal` is the ARN of the one principal that may connect, without acceptance, also from the other `regions`.
+    """`allowed_principal` is the ARN of the one principal that may connect, also from the other `regions`.
 
+    With `acceptance_required` an endpoint waits until somebody accepts it: `make connections`.
     `target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks. `name` is the name of the endpoint service,
     which the gateway's team needs.
     """
@@ -31,6 +32,7 @@ class EndpointService(Construct):
         target_type: elbv2.TargetType,
         allowed_principal: str,
         regions: Sequence[str],
+        acceptance_required: bool,
     ) -> None:
         super().__init__(scope, id)
         # The group has no ingress rule, and enforcement is off for PrivateLink: only PrivateLink traffic gets in.
@@ -50,7 +52,7 @@ class EndpointService(Construct):
             self,
             "Service",
             vpc_endpoint_service_load_balancers=[self.load_balancer],
-            acceptance_required=False,
+            acceptance_required=acceptance_required,
             allowed_principals=[iam.ArnPrincipal(allowed_principal)],
             # With the own region: nobody says whether it belongs to a list without it.
             allowed_regions=[*dict.fromkeys([Stack.of(self).region, *regions])] if regions else None,

@@ -106,6 +106,11 @@ def test_a_switch_adds_the_endpoints_that_cost_money_and_the_right_to_use_them(
     assert [action in str(each.find_resources(POLICY)) for each in (template, on)] == [False, True]
 
 
+def test_connections_need_acceptance_if_the_provider_wants_it(tmp_path: Path, template: Template) -> None:
+    for each, is_required in ((template, False), (synthesize(tmp_path, ACCEPTANCE="manual"), True)):
+        each.has_resource(*has("AWS::EC2::VPCEndpointService", AcceptanceRequired=is_required))
+
+
 def test_queries_need_the_log_that_a_switch_sends(tmp_path: Path, template: Template) -> None:
     template.resource_count_is("AWS::Logs::QueryDefinition", 0)
     synthesize(tmp_path, INSTANCE_LOGS="1").resource_count_is("AWS::Logs::QueryDefinition", 2)

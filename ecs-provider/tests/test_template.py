@@ -82,13 +82,14 @@ def test_the_template_says_that(template: Template, fact: str) -> None:
     template.has_resource_properties(*FACTS[fact])
 
 
-def test_alarms_go_to_the_topic_that_is_set(tmp_path: Path) -> None:
+def test_settings_change_the_template(tmp_path: Path) -> None:
     topic = "arn:aws:sns:us-west-2:222222222222:alarms"
-    stack = build({**ENVIRON, "ALARM_TOPIC_ARN": topic}, outdir=str(tmp_path)).node.find_child(
-        settings.EcsSettings.stack
-    )
+    changed = {"ALARM_TOPIC_ARN": topic, "ACCEPTANCE": "manual"}
+    stack = build({**ENVIRON, **changed}, outdir=str(tmp_path)).node.find_child(settings.EcsSettings.stack)
     assert isinstance(stack, Stack)
-    Template.from_stack(stack).all_resources_properties(ALARM, {"AlarmActions": [topic]})
+    template = Template.from_stack(stack)
+    template.all_resources_properties(ALARM, {"AlarmActions": [topic]})
+    template.has_resource_properties("AWS::EC2::VPCEndpointService", {"AcceptanceRequired": True})
 
 
 def test_the_tag_names_the_image(template: Template) -> None:

@@ -38,7 +38,8 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-# Who may connect to the endpoint service of a provider: this principal, also from these regions. The gateway has no such variables.
+# Who may connect to the endpoint service of a provider: this principal, also from these regions, at once or when the provider has
+# accepted the endpoint. The gateway has no such variables.
 PRINCIPAL = Variable(
     "API_GATEWAY_ACCOUNT_ARN", r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
 )
@@ -49,6 +50,9 @@ REGIONS = Variable(
     "",
     _list,
     "no API of another region connects any more",
+)
+ACCEPTANCE = Variable(
+    "ACCEPTANCE", "(manual)?", "manual", "", without="every new endpoint of the principal is accepted at once"
 )
 
 

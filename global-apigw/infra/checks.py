@@ -1,7 +1,8 @@
-"""The gateway's own checks before a deploy: endpoint services, JWT issuer, domain."""
+"""The gateway's own checks before a deploy: endpoint services, JWT issuer, domain; and after it: accepted endpoints."""
 
 import json
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
-from common.checks import CheckError
+from common.checks import CheckError, stack_resources
 from infra.settings import GatewaySettings
 
 ISSUER_TIMEOUT_SECONDS = 5
@@ -35,12 +36,12 @@ def check_region(_: boto3.Session, settings: GatewaySettings) -> None:
 def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
     """This account must see each service, which only admitted accounts do, and a service here must have both our zones."""
     ec2 = session.client("ec2", region_name=settings.region)
+    accepted = [variable for variable, _, state in _endpoints(session, settings) if state == "available"]
     for variable, name in settings.service_names.items():
         is_far = settings.regions[variable] != settings.region
-        where: dict[str, Any] = {"ServiceRegions": [settings.regions[variable]]} if is_far else {}
         offer = f" and SUPPORTED_REGIONS={settings.region}" if is_far else ""
         try:
-            [service] = ec2.describe_vpc_endpoint_services(ServiceNames=[name], **where)["ServiceDetails"]
+            service = _describe(ec2, settings, variable)
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidServiceName":
                 raise
@@ -49,6 +50,12 @@ def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
                 "not exist, or it does not admit us; compare the name with its provider's output, and let its team deploy "
                 f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root{offer}"
             ) from None
+        if service.get("AcceptanceRequired") and variable not in accepted:
+            print(
+                f"{variable}: account {service['Owner']}, the owner of the service, must accept the new endpoint, while "
+                "CloudFormation waits for it or after the deploy: its team runs make connections in its folder",
+                flush=True,
+            )
         if is_far:
             continue  # an endpoint to another region may be in any zone
         zones = _zone_ids(ec2, service)
@@ -57,6 +64,39 @@ def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
                 f"{variable} is {name}, which has no zone {', '.join(missing)}, only {', '.join(sorted(zones))}; "
                 "an endpoint needs both zones of the gateway: deploy both with the same AZ_IDS"
             )
+
+
+def check_accepted(session: boto3.Session, settings: GatewaySettings) -> None:
+    """After a deploy: requests get a 503 until the owners of the services have accepted our endpoints. Exits with 1."""
+    ec2 = session.client("ec2", region_name=settings.region)
+    waiting = [
+        f"error: deployed, but the endpoint {id} of {variable} is {state}: the team of account "
+        f"{_describe(ec2, settings, variable)['Owner']} must run make connections ACCEPT={id} in its folder; "
+        "then run make doctor here, and no second deploy"
+        for variable, id, state in _endpoints(session, settings)
+        if state in ("pendingAcceptance", "rejected")
+    ]
+    if waiting:
+        sys.exit("\n".join(waiting))
+
+
+def _describe(ec2: Any, settings: GatewaySettings, variable: str) -> Any:
+    """The endpoint service as this account sees it."""
+    region = settings.regions[variable]
+    where = {} if region == settings.region else {"ServiceRegions": [region]}
+    names = [settings.service_names[variable]]
+    [service] = ec2.describe_vpc_endpoint_services(ServiceNames=names, **where)["ServiceDetails"]
+    return service
+
+
+def _endpoints(session: boto3.Session, settings: GatewaySettings) -> Iterator[tuple[str, str, str]]:
+    """Of each endpoint of the stack: the variable with the name of its service, its id, its state."""
+    own = stack_resources(session, settings, "AWS::EC2::VPCEndpoint")
+    variables = {name: variable for variable, name in settings.service_names.items()}
+    pages = session.client("ec2", region_name=settings.region).get_paginator("describe_vpc_endpoints").paginate()
+    for each in (end for page in pages for end in page["VpcEndpoints"]):
+        if each["VpcEndpointId"] in own and each["ServiceName"] in variables:
+            yield variables[each["ServiceName"]], each["VpcEndpointId"], each["State"]
 
 
 def _zone_ids(ec2: Any, service: Mapping[str, Any]) -> set[str]:

@@ -8,7 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
-from infra.checks import check_region, check_services
+from infra import checks
+from infra.checks import check_accepted, check_region, check_services
+from infra.settings import GatewaySettings
 from tests.conftest import SETTINGS
 
 DOGS, TODO = (f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}" for number in ("0d09", "070d"))
@@ -18,7 +20,16 @@ BOTH = {"AvailabilityZoneIds": ["usw2-az1", "usw2-az2"]}
 ONE_ZONE = "which has no zone usw2-az2, only usw2-az1, usw2-az3; .* the same AZ_IDS"
 FAR = "com.amazonaws.vpce.eu-west-1.vpce-svc-0fa4"
 ADMIT = "deploy with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::111111111111:root"
-Services = dict[str, dict[str, list[str]]]
+MANUAL = BOTH | {"AcceptanceRequired": True, "Owner": "333333333333"}
+Services = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def deployed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """The endpoints of the stack: none, unless a test adds some."""
+    found: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(checks, "_endpoints", lambda *_: found)
+    return found
 
 
 class Ec2:
@@ -42,13 +53,17 @@ class Ec2:
         return {"AvailabilityZones": [{"ZoneName": name, "ZoneId": id} for name, id in ZONES.items()]}
 
 
-def check(services: Services, todo: str = TODO, region: str = "") -> None:
-    """With two services behind the API; `todo` is the name of the second, `region` that of its entry."""
+def with_services(todo: str = TODO, region: str = "") -> GatewaySettings:
+    """Two services are behind the API; `todo` is the name of the second, `region` that of its entry."""
     names = {"DOGNAME_SERVICE_NAME": DOGS, "TODO_SERVICE_NAME": todo}
     entries = SETTINGS.registry.services
     entries = {**entries, "todo": entries["todo"].model_copy(update={"region": region})}
     registry = SETTINGS.registry.model_copy(update={"services": entries})
-    settings = replace(SETTINGS, service_names=names, registry=registry)
+    return replace(SETTINGS, service_names=names, registry=registry)
+
+
+def check(services: Services, todo: str = TODO, region: str = "") -> None:
+    settings = with_services(todo, region)
     check_region(Ec2(services), settings)  # type: ignore[arg-type]
     check_services(Ec2(services), settings)  # type: ignore[arg-type]
 
@@ -90,3 +105,32 @@ def test_fails_when_a_service_is_not_offered_to_this_region() -> None:
 def test_fails_when_an_endpoint_could_not_be_made(services: Services, todo: str, message: str) -> None:
     with pytest.raises(CheckError, match=message):
         check(services, todo)
+
+
+Endpoints = list[tuple[str, str, str]]
+
+
+def test_who_must_accept_is_said_until_somebody_has(deployed: Endpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    deployed.append(("DOGNAME_SERVICE_NAME", "vpce-1", "available"))
+    check({DOGS: MANUAL, TODO: MANUAL})
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        "TODO_SERVICE_NAME: account 333333333333, the owner of the service, must accept the new endpoint"
+    )
+
+
+@pytest.mark.parametrize(("todo", "region"), [(TODO, ""), (FAR, "eu-west-1")])
+@pytest.mark.parametrize("state", ["pendingAcceptance", "rejected"])
+def test_fails_when_a_deployed_endpoint_is_not_accepted(
+    deployed: Endpoints, todo: str, region: str, state: str
+) -> None:
+    ec2, settings = Ec2({DOGS: MANUAL, todo: MANUAL}), with_services(todo, region)
+    deployed.append(("DOGNAME_SERVICE_NAME", "vpce-1", "available"))
+    check_accepted(ec2, settings)  # type: ignore[arg-type]
+    deployed.append(("TODO_SERVICE_NAME", "vpce-2", state))
+    with pytest.raises(SystemExit) as ended:
+        check_accepted(ec2, settings)  # type: ignore[arg-type]
+    assert ended.value.code == (
+        f"error: deployed, but the endpoint vpce-2 of TODO_SERVICE_NAME is {state}: the team of account 333333333333 must run "
+        "make connections ACCEPT=vpce-2 in its folder; then run make doctor here, and no second deploy"
+    )

@@ -29,7 +29,7 @@ def answers(account: Any, address: str) -> bool:
         return True
     placed = [id for id, each in account.enis.items() if each.private_ip_address == address]
     ends = [end for end in account.vpc_end_points.values() if {*placed} & {*(end.network_interface_ids or ())}]
-    return any(end.state == "available" and privatelink.leads_to_service(account, end) for end in ends)
+    return any(end.state == "available" and privatelink.leads_to_service(end) for end in ends)
 
 
 def health(balancers: ELBv2Backend, target: Target) -> tuple[str, str | None]:

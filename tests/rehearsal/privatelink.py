@@ -1,6 +1,7 @@
 """PrivateLink between accounts, which moto lacks: who may connect to what, in which zones, where."""
 
 import ipaddress
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -106,17 +107,20 @@ def free_address(account: EC2Backend, subnet: Subnet) -> str:
     return next(address for address in addresses[3:] if address not in taken)  # AWS keeps the first four
 
 
+def everywhere() -> list[EC2Backend]:
+    """All regions of all accounts."""
+    return [region for accounts in list(ec2_backends.values()) for region in list(accounts.values())]
+
+
 def connections(provider: EC2Backend) -> list[tuple[Service, VPCEndPoint]]:
     """The endpoints of all accounts and regions that lead to this account's services."""
     services = {service.service_name: service for service in provider.configurations.values()}
-    regions = [region for accounts in list(ec2_backends.values()) for region in list(accounts.values())]
-    ends = [end for region in regions for end in region.vpc_end_points.values() if end.state != "deleted"]
+    ends = [end for region in everywhere() for end in region.vpc_end_points.values() if end.state != "deleted"]
     return [(services[end.service_name], end) for end in ends if end.service_name in services]
 
 
-def leads_to_service(account: EC2Backend, end: VPCEndPoint) -> bool:
-    regions = [region for accounts in list(ec2_backends.values()) for region in list(accounts.values())]
-    services = [service.service_name for region in regions for service in region.configurations.values()]
+def leads_to_service(end: VPCEndPoint) -> bool:
+    services = [service.service_name for region in everywhere() for service in region.configurations.values()]
     return ".vpce." not in end.service_name or end.service_name in services
 
 
@@ -133,11 +137,25 @@ def describe_vpc_endpoint_connections(self: EC2Response) -> ActionResult:
     return ActionResult({"VpcEndpointConnections": found})
 
 
+def turn(self: EC2Response, before: Sequence[str], after: str) -> ActionResult:
+    """The endpoints of the request, whose state must be one of `before` (*assumed*); those of other services are unknown."""
+    service, failed = self._get_param("ServiceId"), []
+    ends = {end.id: end for each, end in connections(self.ec2_backend) if each.id == service}
+    for id in self._get_param("VpcEndpointIds"):
+        if id in ends and ends[id].state in before:
+            ends[id].state = after
+        else:
+            error = {"Code": "InvalidState", "Message": f"{id} is {ends[id].state if id in ends else 'unknown'}"}
+            failed.append({"ResourceId": id, "Error": error})
+    return ActionResult({"Unsuccessful": failed})
+
+
+def accept_vpc_endpoint_connections(self: EC2Response) -> ActionResult:
+    return turn(self, ("pendingAcceptance", "rejected"), "available")  # AWS takes minutes
+
+
 def reject_vpc_endpoint_connections(self: EC2Response) -> ActionResult:
-    for service, end in connections(self.ec2_backend):
-        if service.id == self._get_param("ServiceId") and end.id in self._get_param("VpcEndpointIds"):
-            end.state = "rejected"
-    return ActionResult({"Unsuccessful": []})
+    return turn(self, ("pendingAcceptance", "pending", "available"), "rejected")
 
 
 def delete_vpc_endpoint_service_configurations(self: EC2Response) -> ActionResult:
@@ -161,6 +179,7 @@ def install() -> None:
     requests = {"create_vpc_endpoint": create_endpoint, "describe_vpc_endpoint_services": describe_services}
     for name, request in requests.items():
         setattr(EC2Response, name, request)
-    calls = describe_vpc_endpoint_connections, reject_vpc_endpoint_connections
+    accepted = accept_vpc_endpoint_connections, reject_vpc_endpoint_connections
+    calls = describe_vpc_endpoint_connections, *accepted
     for call in (*calls, delete_vpc_endpoint_service_configurations):
         setattr(EC2Response, call.__name__, call)

@@ -199,10 +199,17 @@ def topics() -> Any:
     return {action.rpartition(":")[2] for action in actions if ":sns:" in action}
 
 
+def regions() -> Any:
+    """From which the endpoint service can be reached."""
+    [service] = client("ec2", ECS, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+    return {each["Region"] for each in service["SupportedRegions"]}
+
+
 # Account, a setting and what it becomes, what is read before and after.
 PROVIDERS: dict[str, tuple[str, dict[str, str], Callable[[], Any], Any, Any]] = {
     "a new image": (ECS, {"IMAGE_TAG": "002"}, image, "local", "002"),
     "alarms": (ECS, {"ALARM_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ECS}:alarms"}, topics, set(), {"alarms"}),
+    "another region": (ECS, {"SUPPORTED_REGIONS": "eu-west-1"}, regions, set(), {REGION, "eu-west-1"}),
     "logs of instances": (EC2, {"INSTANCE_LOGS": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "logs", "s3"]),
     "a shell": (EC2, {"SSM": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "s3", "ssm", "ssmmessages"]),
     "another table": (EC2, {"TABLE_NAME": "restored"}, partial(user_data, "TABLE_NAME"), ..., "restored"),

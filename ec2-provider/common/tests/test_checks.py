@@ -147,29 +147,5 @@ def test_a_folder_is_bootstrapped_before_anybody_knows_its_other_settings() -> N
     )
 
 
-def connections(state: str) -> MagicMock:
-    """A session whose EC2 has one connection; moto has none."""
-    session = MagicMock()
-    endpoint = {"VpcEndpointId": "vpce-9", "VpcEndpointOwner": "111111111111", "VpcEndpointState": state}
-    session.client().describe_vpc_endpoint_connections.return_value = {"VpcEndpointConnections": [endpoint]}
-    session.client().get_paginator().paginate().search.return_value = ["vpce-svc-1"]
-    return session
-
-
-@pytest.mark.parametrize("state", ["available", "pending", "pendingAcceptance"])
-def test_fails_when_a_destroy_would_break_an_api_and_says_how_to_go_on(state: str) -> None:
-    reject = "reject-vpc-endpoint-connections --region us-west-2 --service-id vpce-svc-1 --vpc-endpoint-ids vpce-9"
-    use = f"a-stack is in use: vpce-9 of account 111111111111: {state}; destroy global-apigw first, or cut them off: "
-    with pytest.raises(CheckError, match=f"{use}aws ec2 {reject}$"):
-        checks.check_connections(session := connections(state), settings())
-    only_own = [{"Name": "service-id", "Values": ["vpce-svc-1"]}]
-    session.client().describe_vpc_endpoint_connections.assert_called_once_with(Filters=only_own)
-
-
-@pytest.mark.parametrize("state", ["deleted", "rejected", "failed"])
-def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
-    checks.check_connections(connections(state), settings())
-
-
 def test_a_verb_without_checks_of_its_own_passes(session: boto3.Session) -> None:
     checks.main(["failed", "never"], ENVIRON, AStack, {})
