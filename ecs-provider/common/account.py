@@ -7,6 +7,7 @@ codes: docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, cached_property, partial
+from itertools import product
 from typing import Any
 
 import boto3
@@ -106,10 +107,14 @@ def all_stacks(accounts: list[Account]) -> Iterator[Stack]:
 
 
 def open_accounts(session: boto3.Session, region: str, profiles: str) -> Iterator[Account]:
-    """The account of the session, and those of further profiles."""
-    yield Account(session, region)
-    for profile in profiles.split():
+    """The account of the session, and those of further profiles, there and in the regions of the session's endpoint services."""
+    yield (own := Account(session, region))
+    regions = {region}
+    with suppress(UnseenError):
+        names = [each["ServiceName"].split(".") for each in own.all("ec2.describe_vpc_endpoints")]
+        regions |= {name[3] for name in names if "vpce" in name}
+    for profile, where in product(profiles.split(), sorted(regions)):
         try:
-            yield Account(boto3.Session(profile_name=profile), region)
+            yield Account(boto3.Session(profile_name=profile), where)
         except (UnseenError, BotoCoreError) as error:
             print(f"unseen  the profile {profile}: {error}")

@@ -20,7 +20,7 @@ def provider_of(accounts: list[Account], service_id: str) -> Stack:
     for stack in all_stacks(accounts):
         if service_id in stack.ids.values():
             return stack
-    raise UnseenError("no profile for its account, no right to read its stacks, or another region")
+    raise UnseenError("no profile for its account, or no right to read its stacks")
 
 
 def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> Hop:

@@ -74,7 +74,7 @@ def test_an_issuer_of_another_name_is_named() -> None:
 def test_what_the_gateway_s_account_cannot_see_is_said_with_whom_to_ask(
     monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask = f"not seen (no profile for its account, no right to read its stacks, or another region); ask the team of todo in {EC2} to run make doctor in its folder"
+    ask = f"not seen (no profile for its account, or no right to read its stacks); ask the team of todo in {EC2} to run make doctor in its folder"
     monkeypatch.setattr(doctor, "open_accounts", lambda *_: [opened(GATEWAY)])
     monkeypatch.setattr(checks, "urlopen", refuse)
     with pytest.raises(SystemExit, match="1"):

@@ -1,17 +1,20 @@
 """A provider in another region: its endpoint service must be offered to the region of the gateway."""
 
 import copy
+import json
 from collections.abc import Iterator
 
+import boto3
 import pytest
 
 from .bindings import client
-from .environment import EC2, ECS, GATEWAY, REGION
+from .environment import EC2, ECS, GATEWAY, REGION, access_key
 from .faults import opened
 from .in_process import SECURED, Synth, accounts, deploy, provider
 
 # isort: split
 # After faults.py, which makes it importable.
+from common.account import open_accounts
 from infra.doctor import examine
 
 pytestmark = pytest.mark.slow
@@ -51,6 +54,34 @@ def test_the_doctor_sees_that_a_service_in_another_region_is_there(synth: dict[s
     [unseen] = [hop.state for hop in found if hop.mark == "unseen"]
     assert unseen.endswith(f"; ask the team of todo in {EC2} to run make doctor in its folder")
     assert "endpoint service" not in [hop.name for hop in found if hop.fault]
+
+
+def test_a_profile_shows_a_provider_in_another_region(synth: dict[str, Synth], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = names(FAR, REGION)
+    [balancer] = client("elbv2", EC2, FAR).describe_load_balancers()["LoadBalancers"]
+    service = {"NetworkLoadBalancerArns": [balancer["LoadBalancerArn"]], "AcceptanceRequired": False}
+    service["SupportedRegions"] = [FAR, REGION]
+    admitted = {"ServiceId": {"Ref": "Service"}, "AllowedPrincipals": [f"arn:aws:iam::{GATEWAY}:root"]}
+    template = {
+        "Resources": {
+            "Service": {"Type": "AWS::EC2::VPCEndpointService", "Properties": service},
+            "Permissions": {"Type": "AWS::EC2::VPCEndpointServicePermissions", "Properties": admitted},
+        }
+    }
+    client("cloudformation", EC2, FAR).create_stack(StackName="ec2-provider", TemplateBody=json.dumps(template))
+    ec2 = client("ec2", EC2, FAR)
+    _, service = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+    deploy(GATEWAY, synth["global-apigw"](REGISTRY, **found | {"TODO_SERVICE_NAME": service["ServiceName"]}))
+    own, other = (
+        boto3.Session(aws_access_key_id=access_key(account), aws_secret_access_key="unchecked")
+        for account in (GATEWAY, EC2)
+    )
+    monkeypatch.setattr("boto3.Session", lambda profile_name: {"todos": other}[profile_name])
+    accounts = [*open_accounts(own, REGION, "todos")]
+    assert [each.id for each in accounts] == [GATEWAY, EC2, EC2]
+    hops = examine(accounts, "GET /todo", lambda url: {"issuer": SECURED["api"]["jwt"]["issuer"]})["GET /todo"]
+    [state] = [hop.state for hop in hops if hop.name == "endpoint service"]
+    assert state == f"{service['ServiceId']} admits arn:aws:iam::{GATEWAY}:root"
 
 
 @pytest.mark.parametrize("offered", [(), (FAR,)])
