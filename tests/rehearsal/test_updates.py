@@ -200,9 +200,9 @@ def topics() -> Any:
 
 
 def regions() -> Any:
-    """From which the endpoint service can be reached."""
-    [service] = client("ec2", ECS, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
-    return {each["Region"] for each in service["SupportedRegions"]}
+    """The regions that the endpoint services are offered to."""
+    found = client("ec2", ECS, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+    return {each["Region"] for service in found for each in service["SupportedRegions"]}
 
 
 # Account, a setting and what it becomes, what is read before and after.
