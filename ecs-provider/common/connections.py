@@ -9,9 +9,6 @@ from common.checks import CheckError, stack_resources
 from common.settings import Settings
 
 CONNECTED = ("available", "pending", "pendingAcceptance")
-# A rejected endpoint stays, and can be accepted (*assumed*).
-ACCEPTABLE = ("pendingAcceptance", "rejected")
-HEAD = "endpoint                state              account       created"
 ROW = "{VpcEndpointId:<24}{VpcEndpointState:<19}{VpcEndpointOwner:<14}{CreationTimestamp:%Y-%m-%d %H:%M UTC}".format_map
 
 
@@ -38,33 +35,31 @@ def check_connections(session: boto3.Session, settings: Settings) -> None:
 
 def connections(session: boto3.Session, settings: Settings, *, environ: Mapping[str, str]) -> None:
     """The verb `connections`: all of them, or the acceptance of the endpoint ACCEPT."""
-    if not (services := stack_resources(session, settings, "AWS::EC2::VPCEndpointService")):
+    services = stack_resources(session, settings, "AWS::EC2::VPCEndpointService")
+    if not services:
+        where = f"{settings.region} of account {settings.account}"
         raise CheckError(
-            f"{settings.stack} has no endpoint service in {settings.region} of account {settings.account}; "
-            "deploy it first, or correct AWS_ACCOUNT and AWS_REGION"
+            f"{settings.stack} is not deployed in {where}; deploy it, or correct AWS_ACCOUNT and AWS_REGION"
         )
     found = find_connections(session, settings, services[0])
     if id := environ.get("ACCEPT"):
-        accept(session, settings, found, id)
+        print(accept(session, settings, found, id))
         return
-    nobody = f"no endpoint is connected to {settings.stack}, and none waits"
-    print(*([HEAD, *map(ROW, found.values())] if found else [nobody]), sep="\n")
+    print("endpoint                state              account       created", *map(ROW, found.values()), sep="\n")
     if waiting := [id for id, each in found.items() if each["VpcEndpointState"] == "pendingAcceptance"]:
         print(f"to accept the first that waits: make -C {settings.stack} connections ACCEPT={waiting[0]}")
 
 
-def accept(session: boto3.Session, settings: Settings, found: Mapping[str, dict[str, Any]], id: str) -> None:
-    """The endpoint `id` among the connections `found`."""
+def accept(session: boto3.Session, settings: Settings, found: Mapping[str, dict[str, Any]], id: str) -> str:
+    """What follows once the endpoint is accepted. AWS also accepts one that was rejected (*assumed*)."""
     if id not in found:
         raise CheckError(
-            f"ACCEPT is {id}, expected an endpoint of {settings.stack}: {', '.join(found) or 'it has none'}"
+            f"ACCEPT is {id}, expected an endpoint to {settings.stack}: {', '.join(found) or 'it has none'}"
         )
     service, state, owner = (found[id][key] for key in ("ServiceId", "VpcEndpointState", "VpcEndpointOwner"))
-    if state not in ACCEPTABLE:
-        expected = "it is accepted already" if state in CONNECTED else f"expected {' or '.join(ACCEPTABLE)}"
-        raise CheckError(f"ACCEPT is {id}, which is {state}; {expected}")
+    if state in ("available", "pending"):
+        raise CheckError(f"ACCEPT is {id}, which is {state}: it is accepted already")
     ec2 = session.client("ec2", region_name=settings.region)
-    failed = ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[id]).get("Unsuccessful")
-    if failed:
-        raise CheckError(f"AWS did not accept {id}: {failed[0]['Error']['Message']}")
-    print(f"accepted {id} of account {owner}, which is available within minutes; then its team runs: make doctor")
+    if failed := ec2.accept_vpc_endpoint_connections(ServiceId=service, VpcEndpointIds=[id]).get("Unsuccessful"):
+        raise CheckError(f"AWS does not accept {id}, which is {state}: {failed[0]['Error']['Message']}")
+    return f"accepted {id} of account {owner}, which is available within minutes; then its team runs make doctor"

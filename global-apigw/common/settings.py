@@ -51,9 +51,7 @@ REGIONS = Variable(
     _list,
     "no API of another region connects any more",
 )
-ACCEPTANCE = Variable(
-    "ACCEPTANCE", "(manual)?", "manual", "", without="every new endpoint of the principal is accepted at once"
-)
+ACCEPTANCE = Variable("ACCEPTANCE", "(manual)?", "manual", "", without="each new endpoint is accepted at once")
 
 
 def variable(

@@ -51,11 +51,10 @@ def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
                 f"with API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::{settings.account}:root{offer}"
             ) from None
         if service.get("AcceptanceRequired") and variable not in accepted:
-            print(
-                f"{variable}: account {service['Owner']}, the owner of the service, must accept the new endpoint, while "
-                "CloudFormation waits for it or after the deploy: its team runs make connections in its folder",
-                flush=True,
+            told = (
+                f"{variable}: account {service['Owner']}, which owns the service, must accept the new endpoint, during"
             )
+            print(f"{told} or after this deploy: its team runs make connections in its folder")
         if is_far:
             continue  # an endpoint to another region may be in any zone
         zones = _zone_ids(ec2, service)
@@ -71,8 +70,8 @@ def check_accepted(session: boto3.Session, settings: GatewaySettings) -> None:
     ec2 = session.client("ec2", region_name=settings.region)
     waiting = [
         f"error: deployed, but the endpoint {id} of {variable} is {state}: the team of account "
-        f"{_describe(ec2, settings, variable)['Owner']} must run make connections ACCEPT={id} in its folder; "
-        "then run make doctor here, and no second deploy"
+        f"{_describe(ec2, settings, variable)['Owner']} must run make connections ACCEPT={id} in its folder; then run make "
+        "doctor here, and no second deploy"
         for variable, id, state in _endpoints(session, settings)
         if state in ("pendingAcceptance", "rejected")
     ]
@@ -84,9 +83,9 @@ def _describe(ec2: Any, settings: GatewaySettings, variable: str) -> Any:
     """The endpoint service as this account sees it."""
     region = settings.regions[variable]
     where = {} if region == settings.region else {"ServiceRegions": [region]}
-    names = [settings.service_names[variable]]
-    [service] = ec2.describe_vpc_endpoint_services(ServiceNames=names, **where)["ServiceDetails"]
-    return service
+    return ec2.describe_vpc_endpoint_services(ServiceNames=[settings.service_names[variable]], **where)[
+        "ServiceDetails"
+    ][0]
 
 
 def _endpoints(session: boto3.Session, settings: GatewaySettings) -> Iterator[tuple[str, str, str]]:
@@ -94,7 +93,7 @@ def _endpoints(session: boto3.Session, settings: GatewaySettings) -> Iterator[tu
     own = stack_resources(session, settings, "AWS::EC2::VPCEndpoint")
     variables = {name: variable for variable, name in settings.service_names.items()}
     pages = session.client("ec2", region_name=settings.region).get_paginator("describe_vpc_endpoints").paginate()
-    for each in (end for page in pages for end in page["VpcEndpoints"]):
+    for each in pages.search("VpcEndpoints[]"):
         if each["VpcEndpointId"] in own and each["ServiceName"] in variables:
             yield variables[each["ServiceName"]], each["VpcEndpointId"], each["State"]
 
