@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import PRINCIPAL, REGIONS, Settings, switch, variable
+from common.settings import CERTIFICATE, PRINCIPAL, REGIONS, Settings, switch, variable
 
 STACK = "ec2-provider"
 # The tags of all resources of the stack; an adopted table must have them too.
@@ -20,6 +20,7 @@ class Ec2Settings(Settings):
     stack: str = STACK
     allowed_principal: str = variable(*PRINCIPAL)
     supported_regions: tuple[str, ...] = variable(*REGIONS)
+    certificate_arn: str = variable(*CERTIFICATE)
     table_name: str = variable(
         "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="",
         without="the stack's own table is served instead, and nobody sees the todos of the other one",

@@ -37,6 +37,7 @@ class Ec2ProviderStack(BaseStack):
             target_type=TargetType.INSTANCE,
             allowed_principal=settings.allowed_principal,
             regions=settings.supported_regions,
+            certificate_arn=settings.certificate_arn,
         )
         self.alarms.healthy_targets("todo", {"todo": endpoint_service.target_group})
         add_table_alarms(self.alarms, tables[0])

@@ -36,6 +36,7 @@ class EcsProviderStack(BaseStack):
             target_type=TargetType.IP,
             allowed_principal=settings.allowed_principal,
             regions=settings.supported_regions,
+            certificate_arn=settings.certificate_arn,
         )
         endpoint_service.attach(containers.service, containers.security_group)
         self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})
