@@ -35,7 +35,9 @@ def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> 
     return Hop("endpoint service", "not visible", tell(True, "invisible", f"the team of {name}", **values))
 
 
-def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer) -> Iterator[Hop]:
+def service_hops(
+    gateway: Stack, accounts: list[Account], uri: str, link: Answer, server_name: str
+) -> Iterator[Hop]:
     """From the listener, which is known to be of the stack, to what runs."""
     account, owner, template = gateway.account, gateway.owner, Template(gateway.document)
     known = gateway.of_type(LISTENER)[uri]
@@ -49,7 +51,8 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     try:
         provider = provider_of(accounts, service_name.rpartition(".")[2])
         who = provider.owner
-        further = [*seen(provider_hops(provider, service_name.rpartition(".")[2], name, target_port, account.id))]
+        service_id = service_name.rpartition(".")[2]
+        further = [*seen(provider_hops(provider, service_id, name, target_port, account.id, server_name))]
     except UnseenError as error:
         further = [unseen_hop(account, service_name, name, str(error))]
     found = account.first("ec2.describe_vpc_endpoints", VpcEndpointIds=[id])
@@ -84,7 +87,8 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
     if is_ours:
         link = account.one("apigatewayv2.get_vpc_link", VpcLinkId=integration["ConnectionId"])
         yield hops.link_hop(link, integration["ConnectionId"], owner)
-        yield from service_hops(gateway, accounts, uri, link)
+        server_name = integration.get("TlsConfig", {}).get("ServerNameToVerify", "")
+        yield from service_hops(gateway, accounts, uri, link, server_name)
 
 
 def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = read_document) -> dict[str, list[Hop]]:
