@@ -103,6 +103,8 @@ deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	$(call all_are_set,$(NEEDED))
 	$(if $(ALARM_TOPIC_ARN),$(error ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with \
 		ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in docs/deploy.md))
+	$(if $(CERTIFICATE_ARN),$(error CERTIFICATE_ARN would be that of both providers: name each team's instead with ECS_CERTIFICATE_ARN and \
+		EC2_CERTIFICATE_ARN))
 	@$(PYTHON) tools/service_names.py >/dev/null
 	@$(MAKE) --silent -C ecs-provider preflight $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider preflight $(call as,EC2)
