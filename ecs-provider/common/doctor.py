@@ -56,8 +56,9 @@ def certificate_hops(account: Account, owner: str, listener: Answer, name: str, 
         names = {*found.get("SubjectAlternativeNames", ()), found.get("DomainName", "no name")}
         is_named = not server_name or {server_name, f"*.{server_name.partition('.')[2]}"} & names
         state = f"{found['Status']}, of {', '.join(sorted(names))}"
-        values = {"arn": arn, "name": name, "state": state, "wanted": server_name or "the name that the gateway asks for"}
-        yield Hop("certificate", state, tell(found["Status"] != "ISSUED" or not is_named, "certificate", owner, **values))
+        values = {"arn": arn, "name": name, "state": state, "wanted": server_name or "the gateway's server_name"}
+        fault = tell(found["Status"] != "ISSUED" or not is_named, "certificate", owner, **values)
+        yield Hop("certificate", state, fault)
 
 
 def target_rule_hop(stack: Stack, balancer: str, arn: str) -> Hop:

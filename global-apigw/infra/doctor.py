@@ -35,9 +35,7 @@ def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> 
     return Hop("endpoint service", "not visible", tell(True, "invisible", f"the team of {name}", **values))
 
 
-def service_hops(
-    gateway: Stack, accounts: list[Account], uri: str, link: Answer, server_name: str
-) -> Iterator[Hop]:
+def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer, server_name: str) -> Iterator[Hop]:
     """From the listener, which is known to be of the stack, to what runs."""
     account, owner, template = gateway.account, gateway.owner, Template(gateway.document)
     known = gateway.of_type(LISTENER)[uri]

@@ -96,7 +96,7 @@ class Route(Table):
 class Tls(Table):
     """The gateway sends requests over TLS. The service has a certificate of this name, from a public authority."""
 
-    server_name: str = Field(pattern=DOMAIN, max_length=253, description='a name in lower case such as "dogs.example.com"')
+    server_name: str = Field(pattern=DOMAIN, max_length=253, description='a lower-case name such as "a.example.com"')
 
 
 class Service(Table):

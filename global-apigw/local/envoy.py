@@ -32,7 +32,7 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, a
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
-        mappers=[PARTS["wrong_token"], PARTS["untrusted"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
+        mappers=[*PARTS["own_replies"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
         # API Gateway logs each value as a string, and a missing value as a dash. Envoy does the same only for a field of two
         # operators; a single operator gives a number or null. The second operator prints 0 characters of the variable PATH.
         log_fields={

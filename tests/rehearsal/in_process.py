@@ -300,7 +300,9 @@ class Gateway:
             server_name = integration.get("TlsConfig", {}).get("ServerNameToVerify", "")
             settings = stage["RouteSettings"].get(route["RouteKey"], stage["DefaultRouteSettings"])
             found[route["RouteKey"]] = {
-                "services": self.services(integration["IntegrationUri"], links[integration["ConnectionId"]], server_name),
+                "services": self.services(
+                    integration["IntegrationUri"], links[integration["ConnectionId"]], server_name
+                ),
                 "tls": server_name,
                 "authorization": (kind, jwt, sorted(route.get("AuthorizationScopes") or [])),
                 "throttle": (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]),

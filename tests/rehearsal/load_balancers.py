@@ -36,7 +36,7 @@ def answers(account: Any, address: str, port: int, protocol: str) -> bool:
 def health(balancers: ELBv2Backend, target: Target) -> tuple[str, str | None]:
     if not balancers._any_listener_using(target[0]):
         return "unused", "Target.NotInUse"
-    protocol = {"HTTPS": "TLS"}.get(balancers.target_groups[target[0]].health_check_protocol, "TCP")
+    protocol = "TLS" if balancers.target_groups[target[0]].health_check_protocol == "HTTPS" else "TCP"
     if not answers(balancers.ec2_backend, *target[1:], protocol):
         return "unhealthy", "Target.Timeout"
     if target not in healthy_before.get(balancers.account_id, {target}):
@@ -84,7 +84,9 @@ def check_certificate(balancers: ELBv2Backend, protocol: Any, arn: Any) -> None:
     """A TLS listener, and no other, has a certificate, which is issued in its account and region; codes and texts are *assumed*."""
     found = acm_backends[balancers.account_id][balancers.region_name]._certificates.get(arn)
     if bool(arn) != (protocol == "TLS"):
-        raise ELBClientError("ValidationError", f"A certificate {'cannot' if arn else 'must'} be specified for {protocol} listeners")
+        raise ELBClientError(
+            "ValidationError", f"A certificate {'cannot' if arn else 'must'} be specified for {protocol} listeners"
+        )
     if arn and not found:
         raise ELBClientError("CertificateNotFound", f"Certificate '{arn}' not found")
     if found and found.status != "ISSUED":

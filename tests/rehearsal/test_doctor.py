@@ -199,7 +199,9 @@ def test_a_folder_s_own_doctor_looks_at_both_listeners(monkeypatch: Patch, capsy
     *rows, sentence = capsys.readouterr().out.splitlines()
     assert [row.split()[4] for row in rows if "provider NLB" in row] == ["8080,", "8443,"]
     assert sum("certificate" in row for row in rows) == sum("provider targets" in row for row in rows) == 1
-    assert shown(sentence).startswith("500: the certificate of dog-names is EXPIRED, of internal.example.com, expected ISSUED, of the")
+    assert shown(sentence).startswith(
+        "500: the certificate of dog-names is EXPIRED, of internal.example.com, expected ISSUED, of the"
+    )
 
 
 @pytest.mark.parametrize("mark", ["same", "differs"])

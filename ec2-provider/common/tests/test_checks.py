@@ -131,8 +131,8 @@ def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session) -> None:
     ("arn", "message"),
     [
         ("us-west-2:123456789012", r"CERTIFICATE_ARN cannot be read: .*\(ResourceNotFoundException\).*; correct it$"),
-        ("us-east-1:123456789012", "is one of account 123456789012 in us-east-1, expected one of account .* in us-west-2,"),
-        ("us-west-2:222222222222", "is one of account 222222222222 in us-west-2, expected one of account 123456789012 in"),
+        ("us-east-1:123456789012", "is one of .* 123456789012 in us-east-1, expected one of account .* in us-west-2,"),
+        ("us-west-2:222222222222", "is one of .* 222222222222 in us-west-2, expected one of account 123456789012 in"),
     ],
 )
 def test_fails_when_a_certificate_is_not_there(session: boto3.Session, arn: str, message: str) -> None:
