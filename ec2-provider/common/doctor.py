@@ -19,10 +19,8 @@ from common.settled import settle
 SERVICE, PERMISSIONS = "AWS::EC2::VPCEndpointService", "AWS::EC2::VPCEndpointServicePermissions"
 
 
-def provider_hops(
-    stack: Stack, service_id: str, name: str, port: int, gateway: str, server_name: str = ""
-) -> Iterator[Hop]:
-    """From the endpoint service to what runs, in the provider's account; the certificate must be one of the `server_name`."""
+def provider_hops(stack: Stack, service_id: str, name: str, port: int, gateway: str, server: str = "") -> Iterator[Hop]:
+    """From the endpoint service to what runs, in the provider's account; a certificate must be one of the name `server`."""
     account, owner = stack.account, stack.owner
     values = {"id": service_id, "name": name, "gateway": gateway}
     configured = account.all("ec2.describe_vpc_endpoint_service_configurations")
@@ -38,7 +36,7 @@ def provider_hops(
     listeners = account.all("elbv2.describe_listeners", LoadBalancerArn=balancers[0])
     listener: Answer = next((each for each in listeners if each["Port"] == port), {})
     yield (entry := listener_hop(account, owner, listener, name, port, ", ".join(stack.of_type(GROUP)), "provider NLB"))
-    yield from seen(certificate_hops(account, owner, listener, name, server_name))
+    yield from seen(certificate_hops(account, owner, listener, name, server))
     where = f"{name} in {account.id}"
     behind = [entry, *seen(kept_hops(stack, where, stack.ids.values())), *seen(acl_hops(stack, where))]
     behind += seen(runtime_hops(stack, where))
@@ -49,14 +47,14 @@ def provider_hops(
     yield from behind[1:]
 
 
-def certificate_hops(account: Account, owner: str, listener: Answer, name: str, server_name: str) -> Iterator[Hop]:
+def certificate_hops(account: Account, owner: str, listener: Answer, name: str, server: str) -> Iterator[Hop]:
     """Of a TLS listener. The health checks look at no certificate."""
     for arn in (each["CertificateArn"] for each in listener.get("Certificates", ())):
         found = account.one("acm.describe_certificate", CertificateArn=arn).get("Certificate", {"Status": "gone"})
         names = {*found.get("SubjectAlternativeNames", ()), found.get("DomainName", "no name")}
-        is_named = not server_name or {server_name, f"*.{server_name.partition('.')[2]}"} & names
+        is_named = not server or {server, f"*.{server.partition('.')[2]}"} & names
         state = f"{found['Status']}, of {', '.join(sorted(names))}"
-        values = {"arn": arn, "name": name, "state": state, "wanted": server_name or "the gateway's server_name"}
+        values = {"arn": arn, "name": name, "state": state, "wanted": server or "the gateway's server_name"}
         fault = tell(found["Status"] != "ISSUED" or not is_named, "certificate", owner, **values)
         yield Hop("certificate", state, fault)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
 ZONE_ID = r"[a-z]+\d-az\d+"
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"
-CERTIFICATE_ARN = r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+"
+ACM = r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+"
 Convert = Callable[[str], Any]
 
 
@@ -54,11 +54,7 @@ REGIONS = Variable(
 
 # Of the TLS listener of a provider.
 CERTIFICATE = Variable(
-    "CERTIFICATE_ARN",
-    rf"({CERTIFICATE_ARN})?",
-    "arn:aws:acm:us-west-2:222222222222:certificate/01234567-89ab-cdef-0123-456789abcdef",
-    "",
-    without="no API reaches the service over TLS any more",
+    "CERTIFICATE_ARN", f"({ACM})?", "arn:aws:acm:us-west-2:222222222222:certificate/0", "", str, "APIs over TLS fail"
 )
 
 

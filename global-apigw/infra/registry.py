@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from common.settings import CERTIFICATE_ARN, REGION, SettingsError
+from common.settings import ACM, REGION, SettingsError
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_ROUTES = 300
@@ -67,7 +67,7 @@ class Domain(Table):
     """The API's own name. With a `hosted_zone` the deploy makes its records, else it prints the record to create."""
 
     name: str = Field(pattern=DOMAIN, max_length=253, description='a name in lower case such as "api.example.com"')
-    certificate: str = Field(pattern=f"^{CERTIFICATE_ARN}$", description="the ARN of a certificate in ACM")
+    certificate: str = Field(pattern=f"^{ACM}$", description="the ARN of a certificate in ACM")
     hosted_zone: str | None = Field(
         default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
     )
@@ -215,12 +215,9 @@ def _conflicts(document: Any) -> Iterator[str]:
         if value is not None and owners.setdefault(shape, path) != path:
             yield f"{path} is {value!r}, which conflicts with {owners[shape]}"
     for name, service in services:
-        wrong, kind = (PORT, "without") if "tls" in service else (TLS_PORT, "with")
+        wrong, right, kind = (PORT, TLS_PORT, "for") if "tls" in service else (TLS_PORT, PORT, "without")
         if service.get("endpoint_port") == wrong:
-            yield (
-                f"services.{name}.endpoint_port is {wrong}, which is the port {kind} TLS of a provider; take "
-                f"{PORT} for plain HTTP, or {TLS_PORT} and tls = {{ server_name = … }}"
-            )
+            yield f"services.{name}.endpoint_port is {wrong}, expected a port {kind} TLS, such as {right}, or correct its tls"
     api = dict(_tables(document)).get("api", {})
     if api.get("default_endpoint") is False and "domain" not in api:
         yield "api.default_endpoint is false, which needs [api.domain]: without it no client could call the API"

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ STAND_IN = re.compile(r".*\.vpce-svc-0{12}(\d{5})")
 def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, authority: Path) -> Any:
     """The configuration that serves `api` on 127.0.0.1:`port`.
 
-    `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that stand for those of the
-    issuer, the folder `authority` a certificate for each server name. TemplateError names the resource that Envoy cannot imitate.
+    `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that
+    stand for those of the issuer, the folder `authority` a certificate for each server name. TemplateError names the resource that
+    Envoy cannot imitate.
     """
     # Envoy takes the first match, API Gateway prefers a full match to a path parameter.
     routes = sorted(api.routes, key=lambda route: ["{" in segment for segment in route.key.split("/")])
@@ -45,9 +46,9 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, a
     clusters = [each for integration in integrations.values() for each in _clusters(integration, ports, authority)]
     bootstrap = part("bootstrap", port=port, connection_manager=manager, clusters=clusters)
     bootstrap["static_resources"]["listeners"] += [
-        part("tls_listener", name=name, cluster=_behind(name), server_name=integration.server_name, authority=authority)
-        for name, integration in integrations.items()
-        if integration.server_name
+        part("tls_listener", **each._asdict(), authority=authority)
+        for each in integrations.values()
+        if each.server_name
     ]
     return bootstrap
 
@@ -79,12 +80,7 @@ def _operator(variable: str, where: str) -> str:
     return str(known[variable])
 
 
-def _behind(name: str) -> str:
-    """The cluster behind a TLS listener."""
-    return f"{name} behind TLS"
-
-
-def _clusters(integration: Integration, ports: Mapping[str, int], authority: Path) -> Iterator[Any]:
+def _clusters(integration: Integration, ports: Mapping[str, int], authority: Path) -> list[Any]:
     stand_in = STAND_IN.fullmatch(integration.service_name)
     name = stand_in[1].lstrip("0") if stand_in else integration.service_name
     port = ports.get(name, int(name) if stand_in else None)
@@ -93,14 +89,8 @@ def _clusters(integration: Integration, ports: Mapping[str, int], authority: Pat
         raise TemplateError(
             f"{integration.logical_id}: no address for {name}; expected --endpoint {name}=127.0.0.1:PORT, mapped: {known}"
         )
-    plain, name = {"socket_address": {"address": "127.0.0.1", "port_value": port}}, integration.logical_id
-    if not integration.server_name:
-        yield part("cluster", name=name, address=plain, tls=None)
-        return
-    inner = {"envoy_internal_address": {"server_listener_name": name}}
-    tls = part("verified_tls", server_name=integration.server_name, authority=authority)
-    yield part("cluster", name=name, address=inner, tls=tls)
-    yield part("cluster", name=_behind(name), address=plain, tls=None)
+    parts = ["cluster_over_tls", "cluster_behind_tls"] if integration.server_name else ["cluster"]
+    return [part(each, **integration._asdict(), port=port, authority=authority) for each in parts]
 
 
 def _route(route: Route) -> Any:

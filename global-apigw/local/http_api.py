@@ -29,7 +29,8 @@ LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 class Integration(NamedTuple):
     """A backend in another account: `service_name` is its endpoint service; `timeout` in seconds.
 
-    With a `server_name` it is asked over TLS, and its certificate must be one of that name. `headers` maps a request header in lower case to the $context variable that overwrites it, or to None, which removes it.
+    With a `server_name` it is asked over TLS, and its certificate must be one of that name. `headers` maps a request header in
+    lower case to the $context variable that overwrites it, or to None, which removes it.
     """
 
     logical_id: str
