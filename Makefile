@@ -69,7 +69,7 @@ smoke: ## Try each route of the API at URL (default: the local one) with curl
 ##@ Deploy it (docs/deploy.md says what to export)
 # One account at a time: export AWS_ACCOUNT and its credentials. All in one go: an account and a profile for each team.
 as = $(strip $(if $($(1)_ACCOUNT),AWS_ACCOUNT=$($(1)_ACCOUNT)) $(if $($(1)_PROFILE),PROFILE=$($(1)_PROFILE)) \
-	$(if $($(1)_ALARM_TOPIC_ARN),ALARM_TOPIC_ARN=$($(1)_ALARM_TOPIC_ARN)) \
+	$(foreach name,ALARM_TOPIC_ARN CERTIFICATE_ARN,$(if $($(1)_$(name)),$(name)=$($(1)_$(name)))) \
 	$(if $(GATEWAY_ACCOUNT),API_GATEWAY_ACCOUNT_ARN=arn:aws:iam::$(GATEWAY_ACCOUNT):root))
 NEEDED := $(foreach team,ECS EC2 GATEWAY,$(team)_ACCOUNT $(team)_PROFILE)
 
@@ -103,6 +103,8 @@ deploy: $(UV) ## Deploy all three in order, each to its account with its profile
 	$(call all_are_set,$(NEEDED))
 	$(if $(ALARM_TOPIC_ARN),$(error ALARM_TOPIC_ARN would be the topic of all three accounts: name each team's instead with \
 		ECS_ALARM_TOPIC_ARN, EC2_ALARM_TOPIC_ARN and GATEWAY_ALARM_TOPIC_ARN; a topic that they share needs the policy in docs/deploy.md))
+	$(if $(CERTIFICATE_ARN),$(error CERTIFICATE_ARN would be that of both providers: name each team's instead with ECS_CERTIFICATE_ARN and \
+		EC2_CERTIFICATE_ARN))
 	@$(PYTHON) tools/service_names.py >/dev/null
 	@$(MAKE) --silent -C ecs-provider preflight $(call as,ECS)
 	@$(MAKE) --silent -C ec2-provider preflight $(call as,EC2)

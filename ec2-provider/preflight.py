@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
-from common.checks import Check, check_bootstrap, check_zones, main
+from common.checks import Check, check_bootstrap, check_listener_certificate, check_zones, main
 from common.connections import check_connections, connections
 from common.doctor import examine_provider
 from common.follow import follow
@@ -18,7 +18,7 @@ from infra.settings import Ec2Settings
 changes = Changes(os.environ)
 # The checks before a verb, in order.
 CHECKS: dict[str, list[Check]] = {
-    "deploy": [check_zones, check_table, check_quota, check_bootstrap],
+    "deploy": [check_zones, check_table, check_quota, check_bootstrap, check_listener_certificate],
     # Between the synthesis and the deploy.
     "explain": [changes.explain],
     "changes": [changes.check],

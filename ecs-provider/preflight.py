@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 from common.changes import Changes, lift_termination_protection, protect
-from common.checks import Check, check_bootstrap, check_zones, main
+from common.checks import Check, check_bootstrap, check_listener_certificate, check_zones, main
 from common.connections import check_connections, connections
 from common.doctor import examine_provider
 from common.follow import follow
@@ -20,7 +20,7 @@ changes = Changes(os.environ)
 CHECKS: dict[str, list[Check]] = {
     # cdk.json runs it before each synth of the CDK CLI.
     "build": [check_image],
-    "deploy": [check_zones, check_bootstrap],
+    "deploy": [check_zones, check_bootstrap, check_listener_certificate],
     # Between the synthesis and the deploy.
     "explain": [changes.explain],
     "changes": [changes.check],

@@ -153,7 +153,7 @@ class Network:
             once = ", once accepted" * ("true" in find(service, "AcceptanceRequired"))
             for principal, listener in product(find(permissions, "AllowedPrincipals"), self.of_type(LISTENER)):
                 for balancer in {*find(service, "NetworkLoadBalancerArns")} & {*find(listener, "LoadBalancerArn")}:
-                    yield principal + once, *find(listener, "Port"), balancer
+                    yield principal + once, _port(listener), balancer
 
     def _names(self) -> Iterator[Row]:
         """The names that the VPC's resolver answers: no route and no security group stops a query."""
@@ -191,8 +191,10 @@ class Network:
             kind, authorizers = route.properties.get("AuthorizationType", "NONE"), self.follow(route, "AuthorizerId")
             asked = ["everybody" if kind == "NONE" else kind, *find(authorizers, "Issuer", "Audience")]
             scopes = " or ".join(find(route, "AuthorizationScopes"))
-            listeners = self.follow(self.follow(route, "Target"), "IntegrationUri")
-            yield route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), ", ".join(map(_address, listeners))
+            integrations = self.follow(route, "Target")
+            to = [*map(_address, self.follow(integrations, "IntegrationUri"))]
+            to += [f"over TLS, with a certificate of {name}" for name in find(integrations, "ServerNameToVerify")]
+            yield route.properties["RouteKey"], " ".join([*asked, scopes]).strip(), ", ".join(to)
 
     def permissions(self) -> Iterator[Row]:
         """Who, on what, may do what: each statement of each policy."""
@@ -217,8 +219,12 @@ def _priority(told: dict[str, str]) -> int:
     return int(told["Priority"])
 
 
+def _port(listener: Resource) -> str:
+    return " ".join([*find(listener, "Port"), *("(TLS)" for each in find(listener, "Protocol") if each == "TLS")])
+
+
 def _address(listener: Resource) -> str:
-    return ":".join([*find(listener, "LoadBalancerArn"), *find(listener, "Port")])
+    return ":".join([*find(listener, "LoadBalancerArn"), _port(listener)])
 
 
 def _statements(told: Any) -> Iterator[Any]:

@@ -113,6 +113,29 @@ def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
         print_unknown("the version of the bootstrap stack", error)
 
 
+def check_certificate(session: boto3.Session, settings: Settings, arn: str, where: str) -> Any:
+    """The certificate, which ACM must have issued in the stack's account and region: neither API Gateway nor an NLB takes another one."""
+    region, account = arn.split(":")[3:5]
+    if (region, account) != (settings.region, settings.account):
+        raise CheckError(
+            f"{where} is one of account {account} in {region}, expected one of account {settings.account} in "
+            f"{settings.region}, where {settings.stack} is; request one there"
+        )
+    try:
+        found = session.client("acm", region_name=region).describe_certificate(CertificateArn=arn)["Certificate"]
+    except ClientError as error:
+        raise CheckError(f"{where} cannot be read: {error}; correct it") from None
+    if found["Status"] != "ISSUED":
+        raise CheckError(f"{where} is {found['Status']}, expected ISSUED; renew it in ACM, or finish its validation")
+    return found
+
+
+def check_listener_certificate(session: boto3.Session, settings: Any) -> None:
+    """Of a provider's TLS listener."""
+    if settings.certificate_arn:
+        check_certificate(session, settings, settings.certificate_arn, "CERTIFICATE_ARN")
+
+
 def print_unknown(subject: str, error: Exception) -> None:
     """A deploy may go on without the right to read the subject of a check."""
     print(f"not checked: {subject}, which could not be read: {error}")

@@ -89,7 +89,7 @@ def rule_hop(account: Account, owner: str, *flows: tuple[list[str], list[str], i
 
 def listener_hop(account: Account, owner: str, listener: Answer, name: str, port: int, group: str, title: str) -> Hop:
     if not listener:
-        fault = tell(True, "listener", owner, name=name, port=port, group=group)
+        fault = tell(True, f"listener {title} {port}", owner, name=name, port=port, group=group)
         return Hop(title, f"no listener on port {port}", fault)
     balancer = account.first("elbv2.describe_load_balancers", LoadBalancerArns=[listener["LoadBalancerArn"]])
     state = balancer.get("State", {}).get("Code", "gone")

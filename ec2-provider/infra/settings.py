@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import ACCEPTANCE, PRINCIPAL, REGIONS, Settings, switch, variable
+from common.settings import ACCEPTANCE, CERTIFICATE, PRINCIPAL, REGIONS, Settings, switch, variable
 
 STACK = "ec2-provider"
 # The tags of all resources of the stack; an adopted table must have them too.
@@ -21,6 +21,7 @@ class Ec2Settings(Settings):
     allowed_principal: str = variable(*PRINCIPAL)
     supported_regions: tuple[str, ...] = variable(*REGIONS)
     acceptance: str = variable(*ACCEPTANCE)
+    certificate_arn: str = variable(*CERTIFICATE)
     table_name: str = variable(
         "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="",
         without="the stack's own table is served instead, and nobody sees the todos of the other one",

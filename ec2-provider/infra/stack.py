@@ -38,6 +38,7 @@ class Ec2ProviderStack(BaseStack):
             allowed_principal=settings.allowed_principal,
             regions=settings.supported_regions,
             acceptance_required=settings.acceptance == "manual",
+            certificate_arn=settings.certificate_arn,
         )
         self.alarms.healthy_targets("todo", {"todo": endpoint_service.target_group})
         add_table_alarms(self.alarms, tables[0])

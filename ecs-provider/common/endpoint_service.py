@@ -11,7 +11,7 @@ from constructs import Construct
 
 from common.load_balancer import internal_load_balancer, target_group
 
-PORT = 8080
+PORT, TLS_PORT = 8080, 8443
 HEALTH_PATH = "/healthz"
 
 
@@ -20,7 +20,7 @@ class EndpointService(Construct):
 
     With `acceptance_required` an endpoint waits until somebody accepts it: `make connections`.
     `target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks. `name` is the name of the endpoint service,
-    which the gateway's team needs.
+    which the gateway's team needs. With a `certificate_arn` of ACM the NLB takes TLS, too, beside plain TCP: APIs move one by one.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class EndpointService(Construct):
         allowed_principal: str,
         regions: Sequence[str],
         acceptance_required: bool,
+        certificate_arn: str,
     ) -> None:
         super().__init__(scope, id)
         # The group has no ingress rule, and enforcement is off for PrivateLink: only PrivateLink traffic gets in.
@@ -48,6 +49,17 @@ class EndpointService(Construct):
         self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]
         )
+        if certificate_arn:
+            self.load_balancer.add_listener(
+                "TlsListener",
+                port=TLS_PORT,
+                protocol=elbv2.Protocol.TLS,
+                certificates=[elbv2.ListenerCertificate.from_arn(certificate_arn)],
+                # TLS 1.2 and 1.3. The default of CloudFormation takes TLS 1.0, too:
+                # docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html
+                ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
+                default_target_groups=[self.target_group],
+            )
         service = ec2.VpcEndpointService(
             self,
             "Service",

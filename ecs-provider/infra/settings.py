@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import ACCEPTANCE, PRINCIPAL, REGIONS, Settings, variable
+from common.settings import ACCEPTANCE, CERTIFICATE, PRINCIPAL, REGIONS, Settings, variable
 from infra.image import image_tag
 
 # The name of the service: of its container, its ECR repository and its alarm.
@@ -18,6 +18,7 @@ class EcsSettings(Settings):
     allowed_principal: str = variable(*PRINCIPAL)
     supported_regions: tuple[str, ...] = variable(*REGIONS)
     acceptance: str = variable(*ACCEPTANCE)
+    certificate_arn: str = variable(*CERTIFICATE)
     image_tag: str = variable(
         "IMAGE_TAG",
         r"(?!None$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",  # the AWS CLI prints None for nothing

@@ -37,6 +37,7 @@ class EcsProviderStack(BaseStack):
             allowed_principal=settings.allowed_principal,
             regions=settings.supported_regions,
             acceptance_required=settings.acceptance == "manual",
+            certificate_arn=settings.certificate_arn,
         )
         endpoint_service.attach(containers.service, containers.security_group)
         self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})

@@ -106,6 +106,20 @@ def test_the_task_role_may_do_nothing(template: Template) -> None:
     assert {"Ref": task_role} not in [role for policy in policies for role in policy["Properties"]["Roles"]]
 
 
+def test_with_a_certificate_the_load_balancer_takes_tls_beside_plain_tcp(template: Template, tmp_path: Path) -> None:
+    arn = "arn:aws:acm:us-west-2:222222222222:certificate/0"
+    stack = build({**ENVIRON, "CERTIFICATE_ARN": arn}, outdir=str(tmp_path)).node.find_child("ecs-provider")
+    assert isinstance(stack, Stack)
+    listeners = Template.from_stack(stack).find_resources("AWS::ElasticLoadBalancingV2::Listener")
+    [plain] = template.find_resources("AWS::ElasticLoadBalancingV2::Listener").items()
+    assert plain in listeners.items() and plain[1]["Properties"]["Port"] == 8080
+    [tls] = [each["Properties"] for each in listeners.values() if each["Properties"]["Protocol"] == "TLS"]
+    assert (tls["Port"], tls["Certificates"]) == (8443, [{"CertificateArn": arn}])
+    assert tls["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3
+    # Consumers move without an outage: both listeners have the same targets.
+    assert tls["DefaultActions"] == plain[1]["Properties"]["DefaultActions"]
+
+
 @pytest.mark.parametrize(
     ("type", "id"), [("AWS::EC2::VPCEndpointService", "EndpointServiceCBC7E217"), (NLB, "EndpointServiceNlb33FC43C5")]
 )

@@ -6,6 +6,7 @@ A hop whose fault follows from another fault has none of its own.
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import boto3
 
@@ -18,8 +19,8 @@ from common.settled import settle
 SERVICE, PERMISSIONS = "AWS::EC2::VPCEndpointService", "AWS::EC2::VPCEndpointServicePermissions"
 
 
-def provider_hops(stack: Stack, service_id: str, name: str, port: int, gateway: str) -> Iterator[Hop]:
-    """From the endpoint service to what runs, in the provider's account."""
+def provider_hops(stack: Stack, service_id: str, name: str, port: int, gateway: str, server: str = "") -> Iterator[Hop]:
+    """From the endpoint service to what runs, in the provider's account; a certificate must be one of the name `server`."""
     account, owner = stack.account, stack.owner
     values = {"id": service_id, "name": name, "gateway": gateway}
     configured = account.all("ec2.describe_vpc_endpoint_service_configurations")
@@ -35,23 +36,35 @@ def provider_hops(stack: Stack, service_id: str, name: str, port: int, gateway: 
     listeners = account.all("elbv2.describe_listeners", LoadBalancerArn=balancers[0])
     listener: Answer = next((each for each in listeners if each["Port"] == port), {})
     yield (entry := listener_hop(account, owner, listener, name, port, ", ".join(stack.of_type(GROUP)), "provider NLB"))
+    yield from seen(certificate_hops(account, owner, listener, name, server))
     where = f"{name} in {account.id}"
     behind = [entry, *seen(kept_hops(stack, where, stack.ids.values())), *seen(acl_hops(stack, where))]
     behind += seen(runtime_hops(stack, where))
     for action in listener.get("DefaultActions", ()):
         arn = action["TargetGroupArn"]
-        behind.append(target_rule_hop(stack, balancers[0], arn, port))
+        behind.append(target_rule_hop(stack, balancers[0], arn))
         yield group_hop(stack, "provider targets", arn, where).unless(*behind)
     yield from behind[1:]
 
 
-def target_rule_hop(stack: Stack, balancer: str, group: str, port: int) -> Hop:
+def certificate_hops(account: Account, owner: str, listener: Answer, name: str, server: str) -> Iterator[Hop]:
+    """Of a TLS listener. The health checks look at no certificate."""
+    for arn in (each["CertificateArn"] for each in listener.get("Certificates", ())):
+        found = account.one("acm.describe_certificate", CertificateArn=arn).get("Certificate", {"Status": "gone"})
+        names = {*found.get("SubjectAlternativeNames", ()), found.get("DomainName", "no name")}
+        is_named = not server or {server, f"*.{server.partition('.')[2]}"} & names
+        state = f"{found['Status']}, of {', '.join(sorted(names))}"
+        values = {"arn": arn, "name": name, "state": state, "wanted": server or "the gateway's server_name"}
+        fault = tell(found["Status"] != "ISSUED" or not is_named, "certificate", owner, **values)
+        yield Hop("certificate", state, fault)
+
+
+def target_rule_hop(stack: Stack, balancer: str, arn: str) -> Hop:
     """Whether the security groups let the load balancer reach the targets."""
     account = stack.account
-    targets = account.all("elbv2.describe_target_health", TargetGroupArn=group)
-    placed = interfaces(
-        account, account.first("elbv2.describe_target_groups", TargetGroupArns=[group]).get("VpcId", "")
-    )
+    targets = account.all("elbv2.describe_target_health", TargetGroupArn=arn)
+    group = account.first("elbv2.describe_target_groups", TargetGroupArns=[arn])
+    placed, port = interfaces(account, group.get("VpcId", "")), group.get("Port", 0)
     own = account.first("elbv2.describe_load_balancers", LoadBalancerArns=[balancer]).get("SecurityGroups", [])
     found = [placed.get(each["Target"]["Id"], {}).get("Groups", ()) for each in targets]
     return rule_hop(
@@ -169,12 +182,12 @@ def find(account: Account, name: str) -> Stack:
 
 def provider_walk(stack: Stack) -> Iterator[Hop]:
     name = stack.tags.get("service", stack.name)
-    [service_id], [listener] = stack.of_type(SERVICE), stack.of_type(LISTENER).values()
+    [service_id], listeners = stack.of_type(SERVICE), stack.of_type(LISTENER).values()
     [permissions] = stack.of_type(PERMISSIONS).values()
     yield from connection_hops(stack, service_id, name)
-    yield from provider_hops(
-        stack, service_id, name, listener["Port"], permissions["AllowedPrincipals"][0].split(":")[4]
-    )
+    gateway = permissions["AllowedPrincipals"][0].split(":")[4]
+    hops = [provider_hops(stack, service_id, name, listener["Port"], gateway) for listener in listeners]
+    yield from dict.fromkeys(chain(*hops))  # most are the same for each listener
 
 
 def examine_provider(session: boto3.Session, settings: Settings) -> None:

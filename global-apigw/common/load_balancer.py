@@ -33,8 +33,9 @@ def target_group(
     health_path: str,
     target_type: elbv2.TargetType,
     targets: Sequence[elbv2.INetworkLoadBalancerTarget] = (),
+    tls: bool = False,
 ) -> elbv2.NetworkTargetGroup:
-    """Targets that get TCP connections from the NLB's own addresses and answer HTTP health checks."""
+    """Targets that get TCP connections from the NLB's own addresses and answer HTTP health checks, over TLS or not."""
     group = elbv2.NetworkTargetGroup(
         scope,
         id,
@@ -48,7 +49,9 @@ def target_group(
         # For about two minutes after a target is deregistered the NLB goes on opening connections to it.
         deregistration_delay=Duration.seconds(120),
         health_check=elbv2.HealthCheck(
-            protocol=elbv2.Protocol.HTTP,
+            # The NLB looks at no certificate (*assumed*: its guide says so of TLS target groups), and the targets must take
+            # TLS 1.2: docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+            protocol=elbv2.Protocol.HTTPS if tls else elbv2.Protocol.HTTP,
             path=health_path,
             interval=Duration.seconds(10),
             timeout=Duration.seconds(5),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
 ZONE_ID = r"[a-z]+\d-az\d+"
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"
+ACM = r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+"
 Convert = Callable[[str], Any]
 
 
@@ -52,6 +53,11 @@ REGIONS = Variable(
     "no API of another region connects any more",
 )
 ACCEPTANCE = Variable("ACCEPTANCE", "(manual)?", "manual", "", without="each new endpoint is accepted at once")
+
+# Of the TLS listener of a provider.
+CERTIFICATE = Variable(
+    "CERTIFICATE_ARN", f"({ACM})?", "arn:aws:acm:us-west-2:222222222222:certificate/0", "", str, "APIs over TLS fail"
+)
 
 
 def variable(

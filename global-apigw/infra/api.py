@@ -100,10 +100,12 @@ class Api(Construct):
 
     def add_service(self, name: str, service: Service, listener: elbv2.NetworkListener) -> None:
         """Create the service's routes, and one integration per authorization mode, through the VPC link to `listener`."""
+        tls = service.tls and apigateway.CfnIntegration.TlsConfigProperty(server_name_to_verify=service.tls.server_name)
         for auth in sorted({route.auth for route in service.routes}):
             integration = apigateway.CfnIntegration(
                 self,
-                f"{name}-{auth}",
+                # Nobody says whether an update takes TLS from an integration, so the routes move to another one.
+                f"{name}-{auth}{'-tls' if tls else ''}",
                 api_id=self.api.ref,
                 integration_type="HTTP_PROXY",
                 integration_method="ANY",
@@ -113,6 +115,7 @@ class Api(Construct):
                 payload_format_version="1.0",
                 timeout_in_millis=service.timeout_seconds * 1000,
                 request_parameters={**REQUEST_ID, **IDENTITY[auth]},
+                tls_config=tls,
             )
             for route in service.routes:
                 if route.auth == auth:

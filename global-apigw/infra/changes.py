@@ -32,13 +32,17 @@ class Service(NamedTuple):
 
 
 class Route(NamedTuple):
-    """`tokens` says whose tokens pass, empty for an open route; a token needs one of `scopes`, if there are any."""
+    """`tokens` says whose tokens pass, empty for an open route; a token needs one of `scopes`, if there are any.
+
+    `tls` is the name of the service's certificate, empty without TLS.
+    """
 
     key: str
     service: str
     tokens: str
     scopes: tuple[str, ...]
     limits: str
+    tls: str
 
 
 class Api(NamedTuple):
@@ -110,6 +114,7 @@ def _route(template: Template, route: Document, stage: Document, names: dict[str
         scopes=tuple(sorted(route.get("AuthorizationScopes", ()))),
         limits=f"{throttle['ThrottlingRateLimit']:g} requests/s, {throttle['ThrottlingBurstLimit']} at once, "
         f"{integration['TimeoutInMillis'] / 1000:g} s for an answer",
+        tls=integration.get("TlsConfig", {}).get("ServerNameToVerify", ""),
     )
 
 
@@ -151,6 +156,9 @@ def _routes(before: Api, after: Api) -> Iterator[Change]:
             is_gain = not old.tokens or (old.tokens == new.tokens and not old.scopes)
             change = f"admits {_callers(new)}; deployed: {_callers(old)}"
             yield Change(5, new.key, change) if is_gain else Change(2, new.key, change, ACCEPT)
+        if old.tls != new.tls:
+            change = f"reaches {new.service} {_protocol(new)}; deployed: {_protocol(old)}"
+            yield Change(2, new.key, change, ACCEPT) if old.tls else Change(5, new.key, change)
         if old.service != new.service:
             yield Change(5, new.key, f"moves from {old.service} to {new.service}")
         if old.limits != new.limits:
@@ -170,6 +178,10 @@ def _addresses(before: Api, after: Api) -> Iterator[Change]:
         yield Change(2, name, f"is no address of the API any more, and its callers get no answer; {advice}", ACCEPT)
     for name in after.addresses - before.addresses:
         yield Change(5, name, "is a new address of the API")
+
+
+def _protocol(route: Route) -> str:
+    return f"over TLS, with a certificate of {route.tls}" if route.tls else "without TLS"
 
 
 def _callers(route: Route) -> str:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
-from common.checks import CheckError, stack_resources
+from common.checks import CheckError, check_certificate, stack_resources
 from infra.settings import GatewaySettings
 
 ISSUER_TIMEOUT_SECONDS = 5
@@ -140,7 +140,7 @@ def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
     try:
         problems = [*_domain_problems(session, settings)]
     except ClientError as error:
-        problems = [f"the certificate or the hosted zone cannot be read: {error}; correct it"]
+        problems = [f"hosted_zone cannot be read: {error}; correct it"]
     if problems:
         raise CheckError(f"[api.domain] of the registry: {'; '.join(problems)}")
 
@@ -148,21 +148,12 @@ def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
 def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Iterator[str]:
     if not (domain := settings.registry.api.domain):
         return
-    region, account = domain.certificate.split(":")[3:5]
-    if (region, account) != (settings.region, settings.account):
-        yield (
-            f"certificate is one of account {account} in {region}, expected one of account {settings.account} in "
-            f"{settings.region}, where the API is; request one for {domain.name} there"
-        )
-        return
-    acm, route53 = (session.client(service, region_name=region) for service in ("acm", "route53"))
-    found = acm.describe_certificate(CertificateArn=domain.certificate)["Certificate"]
-    if found["Status"] != "ISSUED":
-        yield f"certificate is {found['Status']}, expected ISSUED; finish its validation in ACM"
+    found = check_certificate(session, settings, domain.certificate, "[api.domain] of the registry: certificate")
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
     if names.isdisjoint({domain.name, f"*.{domain.name.partition('.')[2]}"}):  # a wildcard stands for one label
         yield f"certificate is one of {', '.join(sorted(names))}, expected one of {domain.name}"
     if domain.hosted_zone:
+        route53 = session.client("route53", region_name=settings.region)
         zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]
         if zone["Config"]["PrivateZone"] or not f".{domain.name}.".endswith(f".{zone['Name']}"):
             kind = "private" if zone["Config"]["PrivateZone"] else "public"

@@ -35,7 +35,7 @@ def unseen_hop(gateway: Account, service_name: str, name: str, problem: str) -> 
     return Hop("endpoint service", "not visible", tell(True, "invisible", f"the team of {name}", **values))
 
 
-def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer) -> Iterator[Hop]:
+def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer, server: str) -> Iterator[Hop]:
     """From the listener, which is known to be of the stack, to what runs."""
     account, owner, template = gateway.account, gateway.owner, Template(gateway.document)
     known = gateway.of_type(LISTENER)[uri]
@@ -49,7 +49,7 @@ def service_hops(gateway: Stack, accounts: list[Account], uri: str, link: Answer
     try:
         provider = provider_of(accounts, service_name.rpartition(".")[2])
         who = provider.owner
-        further = [*seen(provider_hops(provider, service_name.rpartition(".")[2], name, target_port, account.id))]
+        further = [*seen(provider_hops(provider, service_name.split(".")[-1], name, target_port, account.id, server))]
     except UnseenError as error:
         further = [unseen_hop(account, service_name, name, str(error))]
     found = account.first("ec2.describe_vpc_endpoints", VpcEndpointIds=[id])
@@ -84,7 +84,8 @@ def walk(gateway: Stack, accounts: list[Account], route: Answer, fetch: hops.Fet
     if is_ours:
         link = account.one("apigatewayv2.get_vpc_link", VpcLinkId=integration["ConnectionId"])
         yield hops.link_hop(link, integration["ConnectionId"], owner)
-        yield from service_hops(gateway, accounts, uri, link)
+        server = integration.get("TlsConfig", {}).get("ServerNameToVerify", "")
+        yield from service_hops(gateway, accounts, uri, link, server)
 
 
 def examine(accounts: list[Account], wanted: str = "", fetch: hops.Fetch = read_document) -> dict[str, list[Hop]]:

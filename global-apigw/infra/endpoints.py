@@ -68,6 +68,7 @@ class Endpoints:
             vpc=self._vpc,
             port=port,
             health_path=service.health_path,
+            tls=service.tls is not None,
             target_type=elbv2.TargetType.IP,
             targets=[targets.IpTarget(address, port) for address in self._addresses(scope, endpoint)],
         )

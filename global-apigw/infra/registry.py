@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from common.settings import REGION, SettingsError
+from common.settings import ACM, REGION, SettingsError
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_ROUTES = 300
@@ -32,7 +32,8 @@ NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-CERTIFICATE = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+$"
+# The listeners of a provider, by convention.
+PORT, TLS_PORT = 8080, 8443
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -66,7 +67,7 @@ class Domain(Table):
     """The API's own name. With a `hosted_zone` the deploy makes its records, else it prints the record to create."""
 
     name: str = Field(pattern=DOMAIN, max_length=253, description='a name in lower case such as "api.example.com"')
-    certificate: str = Field(pattern=CERTIFICATE, description="the ARN of a certificate in ACM")
+    certificate: str = Field(pattern=f"^{ACM}$", description="the ARN of a certificate in ACM")
     hosted_zone: str | None = Field(
         default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
     )
@@ -92,6 +93,12 @@ class Route(Table):
     scopes: Strings = Field(default=[], max_length=MAX_SCOPES, description=f"at most {MAX_SCOPES} scopes")
 
 
+class Tls(Table):
+    """The gateway sends requests over TLS. The service has a certificate of this name, from a public authority."""
+
+    server_name: str = Field(pattern=DOMAIN, max_length=253, description='a lower-case name such as "a.example.com"')
+
+
 class Service(Table):
     """One service in another account. `endpoint_service` names the variable that holds its VPC endpoint service."""
 
@@ -99,6 +106,7 @@ class Service(Table):
     endpoint_port: Port = Field(description="a port")
     listener_port: Port = Field(description="a port that no other service has or had")
     region: str = Field(default="", pattern=f"^({REGION})?$", description="the provider's region, if it is another one")
+    tls: Tls | None = Field(default=None, description="a table with server_name")
     health_path: str = Field(pattern=r"^/[\w./~-]*$", description="a path")
     timeout_seconds: int = Field(gt=0, le=MAX_TIMEOUT, description=f"1 to {MAX_TIMEOUT}, more than the service takes")
     objective: Objective | None = Field(default=None, description=OBJECTIVE)
@@ -206,6 +214,10 @@ def _conflicts(document: Any) -> Iterator[str]:
         shape = re.sub(r"\{\w+\}", "{}", str(value))
         if value is not None and owners.setdefault(shape, path) != path:
             yield f"{path} is {value!r}, which conflicts with {owners[shape]}"
+    for name, service in services:
+        wrong, right, kind = (PORT, TLS_PORT, "for") if "tls" in service else (TLS_PORT, PORT, "without")
+        if service.get("endpoint_port") == wrong:
+            yield f"services.{name}.endpoint_port is {wrong}, expected a port {kind} TLS, such as {right}, or correct its tls"
     api = dict(_tables(document)).get("api", {})
     if api.get("default_endpoint") is False and "domain" not in api:
         yield "api.default_endpoint is false, which needs [api.domain]: without it no client could call the API"

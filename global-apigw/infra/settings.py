@@ -34,7 +34,8 @@ class GatewaySettings(Settings):
         """
         values, problems = cls.read_fields(environ)
         registry = load_registry(Path(values["services"]))
-        services = {service.endpoint_service: service for service in registry.services.values()}
+        # Of entries with one variable, a move leads from the first to the second: the local run has the service of the first.
+        services = {service.endpoint_service: service for service in reversed(registry.services.values())}
         names = sorted(services.keys() - {*unknown})
         is_local = environ.get("STAND_INS") == "1"
         places = {name: (each.region or "us-west-2", each.listener_port) for name, each in services.items()}

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from local.authority import issue
 from local.envoy import translate
 from local.http_api import read_http_api
 from local.template import Template, TemplateError
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--endpoint", type=endpoint, action="append", default=[], metavar="NAME=127.0.0.1:PORT")
     parser.add_argument("--port", type=int, required=True, help="where the API listens on 127.0.0.1")
     parser.add_argument("--jwks", type=Path, help="public keys that stand for the JWT issuer's")
+    parser.add_argument("--authority", type=Path, default=Path(".local/authority"), help="the folder of certificates")
     parser.add_argument("--config", type=Path, required=True, help="where the Envoy configuration is written")
     parser.add_argument("--envoy", default="envoy", help="the envoy program")
     arguments = parser.parse_args()
@@ -36,7 +38,11 @@ def main() -> None:
     try:
         api = read_http_api(Template(json.loads(arguments.template.read_text())))
         jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
-        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks)
+        authority = arguments.authority.resolve()
+        for name in {route.integration.server_name for route in api.routes} - {""}:
+            if not (authority / f"{name}.pem").exists():
+                issue(authority, name, name)
+        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks, authority=authority)
     except TemplateError as error:
         print(f"error: {arguments.template}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -18,11 +18,12 @@ CLAIMS = "$context.authorizer.claims."
 STAND_IN = re.compile(r".*\.vpce-svc-0{12}(\d{5})")
 
 
-def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -> Any:
+def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, authority: Path) -> Any:
     """The configuration that serves `api` on 127.0.0.1:`port`.
 
-    `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that stand for those of the
-    issuer. TemplateError names the resource that Envoy cannot imitate.
+    `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that
+    stand for those of the issuer, the folder `authority` a certificate for each server name. TemplateError names the resource that
+    Envoy cannot imitate.
     """
     # Envoy takes the first match, API Gateway prefers a full match to a path parameter.
     routes = sorted(api.routes, key=lambda route: ["{" in segment for segment in route.key.split("/")])
@@ -32,7 +33,7 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
-        mappers=[PARTS["wrong_token"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
+        mappers=[*PARTS["own_replies"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
         # API Gateway logs each value as a string, and a missing value as a dash. Envoy does the same only for a field of two
         # operators; a single operator gives a number or null. The second operator prints 0 characters of the variable PATH.
         log_fields={
@@ -42,8 +43,14 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str) -
         **_jwt_filters(api.routes, jwks),
     )
     integrations = {route.integration.logical_id: route.integration for route in api.routes}
-    clusters = [_cluster(integration, ports) for integration in integrations.values()]
-    return part("bootstrap", port=port, connection_manager=manager, clusters=clusters)
+    clusters = [each for integration in integrations.values() for each in _clusters(integration, ports, authority)]
+    bootstrap = part("bootstrap", port=port, connection_manager=manager, clusters=clusters)
+    bootstrap["static_resources"]["listeners"] += [
+        part("tls_listener", **each._asdict(), authority=authority)
+        for each in integrations.values()
+        if each.server_name
+    ]
+    return bootstrap
 
 
 def part(name: str, /, **values: Any) -> Any:
@@ -73,7 +80,7 @@ def _operator(variable: str, where: str) -> str:
     return str(known[variable])
 
 
-def _cluster(integration: Integration, ports: Mapping[str, int]) -> Any:
+def _clusters(integration: Integration, ports: Mapping[str, int], authority: Path) -> list[Any]:
     stand_in = STAND_IN.fullmatch(integration.service_name)
     name = stand_in[1].lstrip("0") if stand_in else integration.service_name
     port = ports.get(name, int(name) if stand_in else None)
@@ -82,7 +89,8 @@ def _cluster(integration: Integration, ports: Mapping[str, int]) -> Any:
         raise TemplateError(
             f"{integration.logical_id}: no address for {name}; expected --endpoint {name}=127.0.0.1:PORT, mapped: {known}"
         )
-    return part("cluster", name=integration.logical_id, port=port)
+    parts = ["cluster_over_tls", "cluster_behind_tls"] if integration.server_name else ["cluster"]
+    return [part(each, **integration._asdict(), port=port, authority=authority) for each in parts]
 
 
 def _route(route: Route) -> Any:

@@ -29,11 +29,13 @@ LOOKUP = '{"action":"describeNetworkInterfaces","service":"EC2",'
 class Integration(NamedTuple):
     """A backend in another account: `service_name` is its endpoint service; `timeout` in seconds.
 
-    `headers` maps a request header in lower case to the $context variable that overwrites it, or to None, which removes it.
+    With a `server_name` it is asked over TLS, and its certificate must be one of that name. `headers` maps a request header in
+    lower case to the $context variable that overwrites it, or to None, which removes it.
     """
 
     logical_id: str
     service_name: str
+    server_name: str
     timeout: float
     headers: dict[str, str | None]
 
@@ -146,6 +148,7 @@ def _read_integration(template: Template, resource: Resource) -> Integration:
     return Integration(
         logical_id=resource.logical_id,
         service_name=_read_listener(template, integration["IntegrationUri"]),
+        server_name=integration.get("TlsConfig", {}).get("ServerNameToVerify", ""),
         timeout=integration["TimeoutInMillis"] / 1000,
         headers=headers,
     )

@@ -48,6 +48,16 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def over_tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The checked-in registry, with both services over TLS."""
+    folder = tmp_path_factory.mktemp("over-tls")
+    registry = folder / "services.toml"
+    tls = 'endpoint_port = 8443\ntls = { server_name = "internal.example.com" }'
+    registry.write_text((FOLDER / "services.toml").read_text().replace("endpoint_port = 8080", tls))
+    return synthesize(folder, SERVICES=str(registry))
+
+
+@pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """examples/production.toml: the services of the checked-in registry, behind a domain."""
     return synthesize(tmp_path_factory.mktemp("production"), SERVICES=str(FOLDER / "examples/production.toml"))

@@ -16,7 +16,7 @@ REGISTRY = load_registry(FOLDER / "examples/production.toml")
 CERTIFICATE: dict[str, Any] = {"Status": "ISSUED", "DomainName": "api.example.com"}
 ZONE: dict[str, Any] = {"Name": "example.com.", "Config": {"PrivateZone": False}}
 ARN = "arn:aws:acm:us-west-2:111111111111:certificate/0"
-ELSEWHERE = "expected one of account 111111111111 in us-west-2, where the API is; request one for api.example.com there"
+ELSEWHERE = "expected one of account 111111111111 in us-west-2, where global-apigw is; request one there"
 DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeCertificate")
 
 
@@ -69,7 +69,8 @@ def test_without_a_domain_nobody_is_asked() -> None:
         ({**CERTIFICATE, "DomainName": "*.com"}, ZONE, ARN, "certificate is one of *.com, expected one of api.example.com"),
         (CERTIFICATE, {**ZONE, "Name": "ample.com."}, ARN, "hosted_zone is the public zone ample.com., expected a public one that"),
         (CERTIFICATE, {**ZONE, "Config": {"PrivateZone": True}}, ARN, "hosted_zone is the private zone example.com., expected"),
-        (DENIED, ZONE, ARN, "the certificate or the hosted zone cannot be read: An error occurred (AccessDenied)"),
+        ({**CERTIFICATE, "Status": "EXPIRED"}, ZONE, ARN, "certificate is EXPIRED, expected ISSUED; renew it in ACM"),
+        (DENIED, ZONE, ARN, "certificate cannot be read: An error occurred (AccessDenied)"),
     ],
 )  # fmt: skip
 def test_fails_when_the_deploy_would_fail(certificate: Any, zone: Any, arn: str, message: str) -> None:

@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Iterator
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def change(document: dict[str, Any], kind: str, properties: dict[str, Any]) -> d
 
 def configure(document: dict[str, Any]) -> str:
     """Envoy's configuration, as text that a test searches."""
-    return str(translate(read(document), {}, port=1, jwks="{}"))
+    return str(translate(read(document), {}, port=1, jwks="{}", authority=Path("a")))
 
 
 def test_every_route_leads_to_its_service_within_its_limits(document: dict[str, Any]) -> None:
@@ -61,7 +62,7 @@ def names(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
             yield from names(child, *path, name)
 
 
-@pytest.mark.parametrize("fixture", ["secured", "production"])
+@pytest.mark.parametrize("fixture", ["secured", "production", "over_tls"])
 def test_fails_when_any_property_has_another_name(fixture: str, request: pytest.FixtureRequest) -> None:
     document = request.getfixturevalue(fixture)
     known = {name: body for name, body in document["Resources"].items() if body["Type"] in KNOWN_TYPES}
@@ -106,6 +107,11 @@ def test_the_domain_is_a_name_of_the_api_only_if_it_is_mapped_to_it(production: 
     assert "api.example.com" not in read(unmapped).hosts
     with pytest.raises(TemplateError, match="no client could call the API"):
         read({**unmapped, **change(unmapped, "Api", {"DisableExecuteApiEndpoint": True})})
+
+
+def test_a_service_is_told_which_certificate_is_wanted(over_tls: dict[str, Any], document: dict[str, Any]) -> None:
+    assert configure(over_tls).count("'sni': 'internal.example.com'") == 2
+    assert "'sni'" not in configure(document)
 
 
 def test_fails_when_there_are_two_authorizers(secured: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import copy
 from socket import create_connection, create_server
 from threading import Thread
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ import jwt
 import pytest
 
 from infra.api import ACCESS_LOG_FORMAT
+from local.authority import issue
 from local.token import make_token, write_keys
 from tests.conftest import FOLDER, synthesize
 from tests.parity import BOUND_SECONDS, FORGERIES, ROWS, Parts, ask, differences, wait_until
@@ -94,16 +97,26 @@ def is_open(port: int) -> bool:
     return True
 
 
+def issue_certificates(authority: Path, stranger: Path) -> None:
+    """Those of the services that do not get their own when the API starts."""
+    issue(authority, "wildcard.example.com", "*.example.com")
+    issue(authority, "other.example.com", "another.example.com")
+    issue(authority, "expired.example.com", "expired.example.com", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    for file in stranger.glob(f"{issue(stranger, 'stranger.example.com', 'stranger.example.com').stem}*"):
+        copy(file, authority)
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder, port = tmp_path_factory.mktemp("parity"), free_port()
     echo, down = (f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}" for number in range(2))
     synthesize(folder, SERVICES=str(FOLDER / "tests/parity.toml"), ECHO_SERVICE_NAME=echo, DOWN_SERVICE_NAME=down)
     write_keys(folder / "key.pem", folder / "jwks.json")
+    issue_certificates(folder / "authority", folder / "stranger")
     log = folder / "log"
     with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as backend, log.open("wb") as output:
         Thread(target=backend.serve_forever, daemon=True).start()
-        files = f"{folder}/global-apigw.template.json --config {folder}/envoy.json --jwks {folder}/jwks.json"
+        files = f"{folder}/global-apigw.template.json --config {folder}/envoy.json --jwks {folder}/jwks.json --authority {folder}/authority"
         envoy = Path(sys.executable).with_name("envoy")
         ends = f"--endpoint {echo}=127.0.0.1:{backend.server_port} --endpoint {down}=127.0.0.1:{free_port()}"
         command = f"{sys.executable} -m local {files} --port {port} --envoy {envoy} {ends}"

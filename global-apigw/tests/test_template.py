@@ -41,6 +41,8 @@ EVERY: dict[str, tuple[str, dict[str, Any]]] = {
         f"{API}Api",
         {"DisableExecuteApiEndpoint": Match.absent()},
     ),
+    "without tls requests are plain HTTP": (f"{API}Integration", {"TlsConfig": Match.absent()}),
+    "and so are health checks": (f"{BALANCING}TargetGroup", {"HealthCheckProtocol": "HTTP"}),
     "logs are kept for a month": ("AWS::Logs::LogGroup", {"RetentionInDays": 30}),
 }
 # By the fixture that has the template.
@@ -68,6 +70,13 @@ SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
         f"{API}ApiMapping",
         {"Stage": {"Ref": "ApiStageB35FBB6B"}, "DomainName": {"Ref": "ApiDomainBBE0B8D4"}},
     ),
+    "the certificate of a service must have the name": (
+        "over_tls",
+        f"{API}Integration",
+        {"TlsConfig": {"ServerNameToVerify": "internal.example.com"}},
+    ),
+    "health checks go over TLS, too": ("over_tls", f"{BALANCING}TargetGroup", {"Port": 8443, "HealthCheckProtocol": "HTTPS"}),
+    "the load balancer passes TLS through": ("over_tls", f"{BALANCING}Listener", {"Port": 8081, "Protocol": "TCP"}),
     "a further service is reached at its listener port": ("joined", f"{BALANCING}Listener", {"Port": 65000}),
     "a further service may be in another region": ("joined", ENDPOINT, {"ServiceRegion": "eu-west-1"}),
     "a further service has its own port and health check": (

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.acm.models import acm_backends
 from moto.apigatewayv2.models import VpcLink, apigatewayv2_backends
 from moto.autoscaling.models import autoscaling_backends
 from moto.cloudformation.models import cloudformation_backends
@@ -26,7 +27,7 @@ from tests.conftest import ROOT
 from . import load_balancers
 from .bindings import client
 from .environment import EC2, ECS, FOLDER, GATEWAY, REGION, access_key
-from .in_process import SECURED, Synth, accounts, deploy
+from .in_process import SECURED, Synth, accounts, deploy, issue
 
 sys.path.append(str(ROOT / "global-apigw"))  # last: the folder has tests of its own
 
@@ -35,6 +36,9 @@ from common.account import Account
 FAULTS = tomllib.loads(Path(__file__).with_name("doctor.toml").read_text())
 MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
 OWNERS = {GATEWAY: "platform-team", ECS: "dogs-team", EC2: "todo-team"}
+SERVER = "internal.example.com"
+OVER_TLS = {"endpoint_port": 8443, "tls": {"server_name": SERVER}}
+REGISTRY = {**SECURED, "services": {name: each | OVER_TLS for name, each in SECURED["services"].items()}}
 Patch = pytest.MonkeyPatch
 health_in_moto = load_balancers.health
 
@@ -51,15 +55,15 @@ def health(balancers: Any, target: Any) -> tuple[str, str | None]:
 
 @contextmanager
 def deployed(synth: dict[str, Synth]) -> Iterator[None]:
-    """All three; two tasks of dog-names run, which moto does not start, and their image is there."""
+    """All three, with TLS between them; two tasks of dog-names run, which moto does not start, and their image is there."""
     with accounts(), pytest.MonkeyPatch.context() as patch:
         names = {}
         for account, variable in ((ECS, "DOGNAME_SERVICE_NAME"), (EC2, "TODO_SERVICE_NAME")):
-            deploy(account, synth[FOLDER[account]]())
+            deploy(account, synth[FOLDER[account]](None, CERTIFICATE_ARN=issue(account, SERVER)))
             ec2 = client("ec2", account, REGION)
             [service] = ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
             names[variable] = service["ServiceName"]
-        deploy(GATEWAY, synth[FOLDER[GATEWAY]](SECURED, **names))
+        deploy(GATEWAY, synth[FOLDER[GATEWAY]](REGISTRY, **names))
         for account, owner in OWNERS.items():  # the CDK CLI sets them; they are not in the template
             cloudformation_backends[account][REGION].get_stack(FOLDER[account]).tags = {
                 "owner": owner,
@@ -104,15 +108,16 @@ class Parts:
         [self.acl] = [each for each in self.provider_ec2.network_acls.values() if each.vpc_id == self.provider.vpc_id]
         [self.tasks] = ecs_backends[ECS][REGION].services.values()
         self.database = dynamodb_backends[EC2][REGION]
+        [self.certificate] = acm_backends[ECS][REGION]._certificates.values()
         self.repository = ecr_backends[ECS][REGION].repositories["dog-names"]
 
 
 def sick(patch: Patch, count: int, reason: str, *accounts: str) -> None:
-    """So many targets of todo are unhealthy; the addresses of its endpoint end in .5."""
+    """So many targets of todo are unhealthy; the addresses of its endpoint end in .4."""
     seen: dict[str, list[str]] = {}
 
     def judge(balancers: Any, target: Any) -> tuple[str, str | None]:
-        if balancers.account_id not in accounts or not re.search(r"^i-|\.5$", target[1]):
+        if balancers.account_id not in accounts or not re.search(r"^i-|\.4$", target[1]):
             return health(balancers, target)
         first = seen.setdefault(target[0], [])
         first += [target[1]] * (len(first) < count and target[1] not in first)
@@ -138,6 +143,7 @@ def answer(patch: Patch, account: str, wanted: str, more: dict[str, Any]) -> Non
 def shown(sentence: str) -> str:
     """Without what differs from run to run."""
     sentence = re.sub(r"\b(vpce-svc|vpce|sg|i|acl)-[0-9a-f]+", r"\1-…", sentence)
+    sentence = re.sub("certificate/[0-9a-f-]+", "certificate/…", sentence)
     sentence = re.sub("ec2-provider-DatabaseTable[\\w-]+", "TABLE", sentence)
     sentence = re.sub(r"\b(ec2|ecs)-provider-([A-Z][A-Za-z]+)[0-9A-F]{8}-\w+", r"\2-…", sentence)
     return re.sub(r"arn:aws:elasticloadbalancing:[^ ;]+", "ARN", re.sub("VPC link [a-z]{8}", "VPC link LINK", sentence))

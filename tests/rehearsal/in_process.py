@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.acm.models import acm_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.moto_api._internal import mock_random
 
 from tools.synth import ROOT, Document, settings
 
-from . import operations, server
+from . import operations, privatelink, server
 from .bindings import client
 from .environment import FOLDER, GATEWAY, REGION
 
@@ -196,6 +197,16 @@ def deploy(
     return Done(stack.status, steps, reasons)
 
 
+def issue(account: str, name: str, arn: str = "", region: str = REGION) -> str:
+    """The ARN of an issued certificate of the name; it is the `arn` that is given, if any."""
+    made = client("acm", account, region).request_certificate(DomainName=name)["CertificateArn"]
+    certificates = acm_backends[account][region]._certificates
+    certificate = certificates.pop(made)
+    certificate.arn, certificate.status = arn or made, "ISSUED"
+    certificates[certificate.arn] = certificate
+    return str(certificate.arn)
+
+
 def provider(account: str, region: str = REGION, zones: Sequence[str] = ZONES, regions: Sequence[str] = ()) -> str:
     """The name of a new endpoint service, before which a load balancer stands; it is offered to other `regions`, too."""
     ec2, elb = client("ec2", account, region), client("elbv2", account, region)
@@ -206,8 +217,15 @@ def provider(account: str, region: str = REGION, zones: Sequence[str] = ZONES, r
     ]
     name = f"provider-{len(elb.describe_load_balancers()['LoadBalancers'])}"
     balancer = elb.create_load_balancer(Name=name, Type="network", Scheme="internal", Subnets=nets)["LoadBalancers"][0]
+    arn = balancer["LoadBalancerArn"]
+    group = elb.create_target_group(Name=name, Protocol="TCP", Port=8080, VpcId=vpc)["TargetGroups"][0]
+    to = {"LoadBalancerArn": arn, "DefaultActions": [{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}]}
+    for port in (8080, 8081):
+        elb.create_listener(Port=port, Protocol="TCP", **to)
+    certificates = [{"CertificateArn": issue(account, "any.example.com", region=region)}]
+    elb.create_listener(Port=8443, Protocol="TLS", Certificates=certificates, **to)
     made = ec2.create_vpc_endpoint_service_configuration(
-        NetworkLoadBalancerArns=[balancer["LoadBalancerArn"]], AcceptanceRequired=False, SupportedRegions=regions
+        NetworkLoadBalancerArns=[arn], AcceptanceRequired=False, SupportedRegions=regions
     )["ServiceConfiguration"]
     admitted = [f"arn:aws:iam::{GATEWAY}:root"]
     ec2.modify_vpc_endpoint_service_permissions(ServiceId=made["ServiceId"], AddAllowedPrincipals=admitted)
@@ -248,8 +266,8 @@ class Gateway:
             for names, kind, peers in ((source, "IpPermissionsEgress", target), (target, "IpPermissions", source))
         )
 
-    def services(self, listener_arn: str, link: list[str]) -> set[str]:
-        """The endpoint services that answer behind the listener."""
+    def services(self, listener_arn: str, link: list[str], server_name: str) -> set[str]:
+        """The endpoint services that answer behind the listener, over TLS if the server has a name."""
         [balancer] = self.ask("elbv2.describe_load_balancers")
         own, arn = balancer["SecurityGroups"], balancer["LoadBalancerArn"]
         listeners = self.ask("elbv2.describe_listeners", LoadBalancerArn=arn)
@@ -268,6 +286,7 @@ class Gateway:
             end["ServiceName"]
             for end, port in reached
             if self.lets_through(own, [each["GroupId"] for each in end["Groups"]], port)
+            and (privatelink.protocol(end["ServiceName"], port) == "TLS") == bool(server_name)
         }
 
     def routes(self) -> Routes:
@@ -286,9 +305,13 @@ class Gateway:
             # Else a client could call itself anybody.
             identity = {"NONE": "remove", "JWT": "overwrite"}[kind] + ":header.x-auth-subject"
             assert identity in integration["RequestParameters"], f"{route['RouteKey']} lets clients set the subject"
+            server_name = integration.get("TlsConfig", {}).get("ServerNameToVerify", "")
             settings = stage["RouteSettings"].get(route["RouteKey"], stage["DefaultRouteSettings"])
             found[route["RouteKey"]] = {
-                "services": self.services(integration["IntegrationUri"], links[integration["ConnectionId"]]),
+                "services": self.services(
+                    integration["IntegrationUri"], links[integration["ConnectionId"]], server_name
+                ),
+                "tls": server_name,
                 "authorization": (kind, jwt, sorted(route.get("AuthorizationScopes") or [])),
                 "throttle": (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]),
                 "timeout": integration["TimeoutInMillis"],
@@ -308,6 +331,7 @@ def expected(registry: Registry, names: Mapping[str, str]) -> Routes:
             throttle = route.get("throttle", api["throttle"])
             found[route["key"]] = {
                 "services": {names[service["endpoint_service"]]},
+                "tls": service.get("tls", {}).get("server_name", ""),
                 "authorization": ("NONE", None, []) if is_open else ("JWT", jwt, sorted(route.get("scopes", []))),
                 "throttle": (throttle["rate"], throttle["burst"]),
                 "timeout": service["timeout_seconds"] * 1000,

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from moto.acm.models import acm_backends
 from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
-from moto.elbv2.exceptions import DuplicateListenerError, ResourceInUseError
+from moto.elbv2.exceptions import DuplicateListenerError, ELBClientError, ResourceInUseError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, elbv2_backends
 
 from . import privatelink
@@ -23,19 +24,20 @@ delete_security_group_in_moto = EC2Backend.delete_security_group
 healthy_before: dict[str, set[Target]] = {}
 
 
-def answers(account: Any, address: str) -> bool:
-    """Behind the address is an endpoint, and behind the endpoint a service."""
+def answers(account: Any, address: str, port: int, protocol: str) -> bool:
+    """Behind the address is an endpoint, and behind the endpoint a load balancer with such a listener on the port."""
     if address.startswith("i-"):
         return True
     placed = [id for id, each in account.enis.items() if each.private_ip_address == address]
     ends = [end for end in account.vpc_end_points.values() if {*placed} & {*(end.network_interface_ids or ())}]
-    return any(end.state == "available" and privatelink.leads_to_service(end) for end in ends)
+    return any(end.state == "available" and privatelink.protocol(end.service_name, port) == protocol for end in ends)
 
 
 def health(balancers: ELBv2Backend, target: Target) -> tuple[str, str | None]:
     if not balancers._any_listener_using(target[0]):
         return "unused", "Target.NotInUse"
-    if not answers(balancers.ec2_backend, target[1]):
+    protocol = "TLS" if balancers.target_groups[target[0]].health_check_protocol == "HTTPS" else "TCP"
+    if not answers(balancers.ec2_backend, *target[1:], protocol):
         return "unhealthy", "Target.Timeout"
     if target not in healthy_before.get(balancers.account_id, {target}):
         return "initial", "Elb.InitialHealthChecking"
@@ -78,8 +80,22 @@ def check_port(balancers: ELBv2Backend, load_balancer: str, port: Any, but: str 
             raise DuplicateListenerError
 
 
+def check_certificate(balancers: ELBv2Backend, protocol: Any, arn: Any) -> None:
+    """A TLS listener, and no other, has a certificate, which is issued in its account and region; codes and texts are *assumed*."""
+    found = acm_backends[balancers.account_id][balancers.region_name]._certificates.get(arn)
+    if bool(arn) != (protocol == "TLS"):
+        raise ELBClientError(
+            "ValidationError", f"A certificate {'cannot' if arn else 'must'} be specified for {protocol} listeners"
+        )
+    if arn and not found:
+        raise ELBClientError("CertificateNotFound", f"Certificate '{arn}' not found")
+    if found and found.status != "ISSUED":
+        raise ELBClientError("InvalidConfigurationRequest", f"The certificate '{arn}' must be issued")
+
+
 def create_listener(self: ELBv2Backend, load_balancer_arn: str, *args: Any, **arguments: Any) -> FakeListener:
     check_port(self, load_balancer_arn, arguments.get("port"))
+    check_certificate(self, *(arguments.get(key) for key in ("protocol", "certificate")))
     return create_listener_in_moto(self, load_balancer_arn, *args, **arguments)
 
 

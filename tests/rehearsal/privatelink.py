@@ -119,9 +119,15 @@ def connections(provider: EC2Backend) -> list[tuple[Service, VPCEndPoint]]:
     return [(services[end.service_name], end) for end in ends if end.service_name in services]
 
 
-def leads_to_service(end: VPCEndPoint) -> bool:
-    services = [service.service_name for region in everywhere() for service in region.configurations.values()]
-    return ".vpce." not in end.service_name or end.service_name in services
+def protocol(service_name: str, port: int) -> str:
+    """Of the listener of the service's load balancer on the port; empty, if there is none."""
+    for service in [service for region in everywhere() for service in region.configurations.values()]:
+        balancers = service.ec2_backend.elbv2_backend.load_balancers
+        for arn in service.network_load_balancer_arns if service.service_name == service_name else ():
+            for listener in balancers[arn].listeners.values():
+                if str(listener.port) == str(port):
+                    return str(listener.protocol)
+    return ""
 
 
 def describe_vpc_endpoint_connections(self: EC2Response) -> ActionResult:

@@ -179,7 +179,7 @@ def test_a_folder_s_own_doctor_sees_its_own_part(monkeypatch: Patch, capsys: pyt
     with pytest.raises(SystemExit, match="1"):
         provider.examine_provider(Mock(), Mock(region=REGION, stack="ec2-provider"))
     *rows, sentence = capsys.readouterr().out.splitlines()
-    assert [row.split("  ")[0].strip() for row in rows] == ["ok"] * 3 + ["broken"] + ["ok"] * 3
+    assert [row.split("  ")[0].strip() for row in rows] == ["ok"] * 3 + ["broken"] + ["ok"] * 5
     assert shown(sentence) == FAULTS["no healthy target"]["says"]
     parts = Parts()
     monkeypatch.setattr(parts.end, "state", "pendingAcceptance")
@@ -188,6 +188,20 @@ def test_a_folder_s_own_doctor_sees_its_own_part(monkeypatch: Patch, capsys: pyt
         provider.examine_provider(Mock(), Mock(region=REGION, stack="ec2-provider"))
     said = capsys.readouterr().out.splitlines()[-2:]
     assert [*map(shown, said)] == [FAULTS[each]["says"] for each in ("endpoint pending", "no healthy target")]
+
+
+def test_a_folder_s_own_doctor_looks_at_both_listeners(monkeypatch: Patch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(provider, "Account", lambda *_: opened(ECS))
+    monkeypatch.setattr(Parts().certificate, "status", "EXPIRED")
+    opened(ECS).known.clear()
+    with pytest.raises(SystemExit, match="1"):
+        provider.examine_provider(Mock(), Mock(region=REGION, stack="ecs-provider"))
+    *rows, sentence = capsys.readouterr().out.splitlines()
+    assert [row.split()[4] for row in rows if "provider NLB" in row] == ["8080,", "8443,"]
+    assert sum("certificate" in row for row in rows) == sum("provider targets" in row for row in rows) == 1
+    assert shown(sentence).startswith(
+        "500: the certificate of dog-names is EXPIRED, of internal.example.com, expected ISSUED, of the"
+    )
 
 
 @pytest.mark.parametrize("mark", ["same", "differs"])

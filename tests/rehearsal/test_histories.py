@@ -32,6 +32,7 @@ KINDS = [
     "add route", "remove route", "move route", "add service", "remove service", "re-point", "rename", "move to a new service",
     "listener port", "endpoint port", "health path", "timeout", "throttle", "throttle of all", "authorization", "issuer", "CORS",
 ]  # fmt: skip
+OVER_TLS = {"endpoint_port": 8443, "tls": {"server_name": "any.example.com"}}
 
 
 class History:
@@ -79,7 +80,8 @@ class History:
         elif kind == "listener port":
             _, services[name] = self.fresh(service, name)
         elif kind == "endpoint port":
-            service["endpoint_port"] = 8080 + b % 2
+            service.pop("tls", None)
+            service |= ({"endpoint_port": 8080}, {"endpoint_port": 8081}, OVER_TLS)[b % 3]
         elif kind == "health path":
             service["health_path"] = f"/health{b % 3}"
         elif kind == "timeout":

@@ -46,6 +46,10 @@ def registries(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> 
     (folder / "cats.toml").write_text(known.read_text() + CATS)
     production = (checkout.root / "global-apigw/examples/production.toml").read_text()
     (folder / "domain.toml").write_text(production.replace("acm:us-west-2", "acm:us-east-1"))
+    tls = known.read_text().replace(
+        "listener_port = 8081", 'listener_port = 8081\ntls = { server_name = "dogs.example.com" }'
+    )
+    (folder / "tls.toml").write_text(tls)
     unreachable = known.read_text().replace("[api]", "[api]\ndefault_endpoint = false")
     (folder / "unreachable.toml").write_text(unreachable)
     (folder / "issuer.toml").write_text(secured.read_text().replace("issuer.example.com", "127.0.0.1:1"))

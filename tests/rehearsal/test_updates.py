@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.acm.models import acm_backends
 from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
 
@@ -21,7 +20,7 @@ from tests.conftest import ROOT
 
 from .bindings import client
 from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
-from .in_process import OPEN, SECURED, UPDATES, Registry, Synth, Team, accounts, deploy, provider
+from .in_process import OPEN, SECURED, UPDATES, Registry, Synth, Team, accounts, deploy, issue, provider
 
 pytestmark = pytest.mark.slow
 CHANGES = {each["is"]: each for each in UPDATES["change"]}
@@ -30,26 +29,28 @@ CHANGES = {each["is"]: each for each in UPDATES["change"]}
 def edited(change: dict[str, Any]) -> tuple[Registry, Registry]:
     """The registry of before, and after the change."""
     before = tomllib.loads((ROOT / "global-apigw" / change["of"]).read_text())
+    edit(before, change.get("both", {}).items())
     after = copy.deepcopy(before)
-    for path, value in [*((path, None) for path in change.get("remove", [])), *change.get("set", {}).items()]:
+    edit(after, [*((path, None) for path in change.get("remove", [])), *change.get("set", {}).items()])
+    return before, after
+
+
+def edit(registry: Registry, changes: Iterable[tuple[str, Any]]) -> None:
+    for path, value in changes:
         *parts, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        place: Any = reduce(getitem, parts, after)  # type: ignore[arg-type]
+        place: Any = reduce(getitem, parts, registry)  # type: ignore[arg-type]
         if last == "+":
             place.append(value)
         elif value is None:
             del place[last]
         else:
             place[last] = value
-    return before, after
 
 
 def own_domain() -> None:
     """The certificate and the hosted zone of examples/production.toml; moto gives ids of its own."""
     domain = tomllib.loads((ROOT / "global-apigw/examples/production.toml").read_text())["api"]["domain"]
-    made = client("acm", GATEWAY, REGION).request_certificate(DomainName=domain["name"])["CertificateArn"]
-    certificates = acm_backends[GATEWAY][REGION]._certificates
-    certificates[domain["certificate"]] = certificates.pop(made)
-    certificates[domain["certificate"]].status = "ISSUED"
+    issue(GATEWAY, domain["name"], domain["certificate"])
     zone = client("route53", GATEWAY, REGION).create_hosted_zone(Name="example.com.", CallerReference="rehearsal")
     zones = route53_backends[GATEWAY]["aws"].zones
     zones[domain["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
@@ -113,8 +114,12 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
     listener, other = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
     ends = ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-endpoint-state", "Values": ["available"]}])["VpcEndpoints"]
     provided = client("elbv2", EC2, REGION)
+    pending = client("acm", GATEWAY, REGION).request_certificate(DomainName="b.example.com")
+    elsewhere = {"CertificateArn": issue(GATEWAY, "b.example.com", region="eu-west-1")}
     [of_provider, *_] = provided.describe_load_balancers()["LoadBalancers"]
     port, action = {"Port": other["Port"]}, listener["DefaultActions"]
+    new = {"Port": 1, "LoadBalancerArn": balancer, "DefaultActions": action}
+    del pending["ResponseMetadata"]
     refused: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         (api.create_route, {**id, "RouteKey": "GET /dogs"}, "Conflict.*already exists"),
         (
@@ -134,6 +139,14 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
             {**port, "LoadBalancerArn": balancer, "Protocol": "TCP", "DefaultActions": action},
             "Duplicate",
         ),
+        (elb.create_listener, new | {"Protocol": "TLS"}, "A certificate must be specified"),
+        (
+            elb.create_listener,
+            new | {"Protocol": "TCP", "Certificates": [pending]},
+            "A certificate cannot be specified",
+        ),
+        (elb.create_listener, new | {"Protocol": "TLS", "Certificates": [pending]}, "must be issued"),
+        (elb.create_listener, new | {"Protocol": "TLS", "Certificates": [elsewhere]}, "CertificateNotFound"),
         (elb.modify_listener, {**port, "ListenerArn": listener["ListenerArn"]}, "DuplicateListener"),
         (elb.delete_target_group, {"TargetGroupArn": action[0]["TargetGroupArn"]}, "ResourceInUse"),
         (provided.delete_load_balancer, {"LoadBalancerArn": of_provider["LoadBalancerArn"]}, "ResourceInUse"),
@@ -205,11 +218,20 @@ def regions() -> Any:
     return {each["Region"] for service in found for each in service["SupportedRegions"]}
 
 
+def listeners() -> Any:
+    elb = client("elbv2", ECS, REGION)
+    [service] = client("ec2", ECS, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"][-1:]
+    [balancer] = service["NetworkLoadBalancerArns"]
+    return {each["Port"]: each["Protocol"] for each in elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]}
+
+
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ECS}:certificate/0"
 # Account, a setting and what it becomes, what is read before and after.
 PROVIDERS: dict[str, tuple[str, dict[str, str], Callable[[], Any], Any, Any]] = {
     "a new image": (ECS, {"IMAGE_TAG": "002"}, image, "local", "002"),
     "alarms": (ECS, {"ALARM_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ECS}:alarms"}, topics, set(), {"alarms"}),
     "another region": (ECS, {"SUPPORTED_REGIONS": "eu-west-1"}, regions, set(), {REGION, "eu-west-1"}),
+    "TLS": (ECS, {"CERTIFICATE_ARN": CERTIFICATE}, listeners, {8080: "TCP"}, {8080: "TCP", 8443: "TLS"}),
     "logs of instances": (EC2, {"INSTANCE_LOGS": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "logs", "s3"]),
     "a shell": (EC2, {"SSM": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "s3", "ssm", "ssmmessages"]),
     "another table": (EC2, {"TABLE_NAME": "restored"}, partial(user_data, "TABLE_NAME"), ..., "restored"),
@@ -220,6 +242,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, str], Callable[[], Any], Any, Any]] = 
 @pytest.fixture(scope="module")
 def settled(synth: dict[str, Synth], names: dict[str, str]) -> None:
     """Both providers, deployed."""
+    issue(ECS, "dogs.example.com", CERTIFICATE)
     for account in (ECS, EC2):
         done = deploy(account, synth[FOLDER[account]]())
         assert done.status == "CREATE_COMPLETE", done.reasons

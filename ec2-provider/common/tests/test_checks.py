@@ -16,12 +16,17 @@ from moto import mock_aws
 
 from common import checks
 from common.checks import CheckError
-from common.settings import Settings
+from common.settings import CERTIFICATE, Settings, variable
 
 
 @dataclass(frozen=True, kw_only=True)
 class AStack(Settings):
     stack: str = "a-stack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AProvider(AStack):
+    certificate_arn: str = variable(*CERTIFICATE)
 
 
 FOLDER = Path(__file__).parent.parent.parent
@@ -120,6 +125,26 @@ def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session) -> None:
     deploy_subnets(session)
     session.client("cloudformation").delete_stack(StackName="a-stack")
     checks.check_zones(session, settings(AZ_IDS="usw2-az3,usw2-az4"))
+
+
+@pytest.mark.parametrize(
+    ("arn", "message"),
+    [
+        ("us-west-2:123456789012", r"CERTIFICATE_ARN cannot be read: .*\(ResourceNotFoundException\).*; correct it$"),
+        ("us-east-1:123456789012", "is one of .* 123456789012 in us-east-1, expected one of account .* in us-west-2,"),
+        ("us-west-2:222222222222", "is one of .* 222222222222 in us-west-2, expected one of account 123456789012 in"),
+    ],
+)
+def test_fails_when_a_certificate_is_not_there(session: boto3.Session, arn: str, message: str) -> None:
+    with pytest.raises(CheckError, match=message):
+        checks.check_certificate(session, settings(), f"arn:aws:acm:{arn}:certificate/0", "CERTIFICATE_ARN")
+
+
+def test_fails_when_a_certificate_is_not_issued(session: boto3.Session) -> None:
+    arn = session.client("acm").request_certificate(DomainName="dogs.example.com")["CertificateArn"]
+    with pytest.raises(CheckError, match="CERTIFICATE_ARN is PENDING_VALIDATION, expected ISSUED; renew it in ACM, or"):
+        checks.check_listener_certificate(session, AProvider.read({**ENVIRON, "CERTIFICATE_ARN": arn}))
+    checks.check_listener_certificate(session, AProvider.read(ENVIRON))
 
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
