@@ -44,13 +44,13 @@ class Route(NamedTuple):
 class Api(NamedTuple):
     """Services by name; routes by key without the names of parameters, which match the same requests whatever their names.
 
-    `addresses` are the names by which clients call the API.
+    `addresses` are the names by which clients call the API, each with the URI of its truststore or with "".
     """
 
     services: dict[str, Service]
     routes: dict[str, Route]
     cors: str
-    addresses: set[str]
+    addresses: dict[str, str]
 
 
 def compare_routes(deployed: Document, new: Document) -> list[Change]:
@@ -73,9 +73,12 @@ def read_api(document: Document) -> Api:
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
     cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
-    addresses = {each.properties["DomainName"] for each in template.of_type(f"{API}DomainName")}
+    domains = [each.properties for each in template.of_type(f"{API}DomainName")]
+    addresses = {
+        each["DomainName"]: each.get("MutualTlsAuthentication", {}).get("TruststoreUri", "") for each in domains
+    }
     if not api.properties.get("DisableExecuteApiEndpoint"):
-        addresses.add(GENERATED)
+        addresses[GENERATED] = ""
     return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]), addresses)
 
 
@@ -162,14 +165,22 @@ def _routes(before: Api, after: Api) -> Iterator[Change]:
 
 
 def _addresses(before: Api, after: Api) -> Iterator[Change]:
-    for name in before.addresses - after.addresses:
-        kept = " and ".join(before.addresses & after.addresses)
+    for name in before.addresses.keys() - after.addresses.keys():
+        kept = " and ".join(before.addresses.keys() & after.addresses.keys())
         advice = (
             f"move them to {kept} first" if kept else "no address stays: add the new one in a deploy of its own first"
         )
         yield Change(2, name, f"is no address of the API any more, and its callers get no answer; {advice}", ACCEPT)
-    for name in after.addresses - before.addresses:
-        yield Change(5, name, "is a new address of the API")
+    for name, truststore in after.addresses.items():
+        if (old := before.addresses.get(name)) is None:
+            yield Change(5, name, "is a new address of the API")
+        elif old != truststore:
+            change = f"admits {_clients(truststore)}; deployed: {_clients(old)}"
+            yield Change(5, name, change) if truststore else Change(2, name, change, ACCEPT)
+
+
+def _clients(truststore: str) -> str:
+    return f"clients with a certificate of {truststore}" if truststore else "every client, without a certificate"
 
 
 def _callers(route: Route) -> str:

@@ -2,13 +2,15 @@
 
 import json
 import re
+import ssl
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from common.settings import REGION, SettingsError
@@ -26,6 +28,8 @@ MAX_RESOURCES = 500
 # The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
 # of an endpoint port; the services that share an alarm; the resources of a domain, and as many of its hosted zone.
 OWN, OF_SERVICE, OF_PORT, OF_ALARM, OF_DOMAIN = 37, 4, 2, 10, 2
+# docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+MAX_TRUSTED, MAX_TRUSTSTORE_BYTES = 1000, 1_000_000
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
@@ -33,6 +37,7 @@ ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 CERTIFICATE = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+$"
+TRUSTSTORE = f"the path, from the registry, of a .pem file with 1 to {MAX_TRUSTED:,} certificates and at most 1 MB"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -70,6 +75,18 @@ class Domain(Table):
     hosted_zone: str | None = Field(
         default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
     )
+    truststore: str | None = Field(default=None, pattern=r"\.pem$", description=TRUSTSTORE)
+
+    @field_validator("truststore")
+    @classmethod
+    def _usable(cls, path: str, info: ValidationInfo) -> str:
+        """The file itself. API Gateway would refuse it only in the middle of a deploy."""
+        file, trusted = Path(info.context or "", path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with suppress(OSError):  # no such file, or no PEM
+            trusted.load_verify_locations(file)
+        if not 1 <= trusted.cert_store_stats()["x509"] <= MAX_TRUSTED or file.stat().st_size > MAX_TRUSTSTORE_BYTES:
+            raise ValueError(TRUSTSTORE)
+        return str(file)
 
 
 class Api(Table):
@@ -154,7 +171,7 @@ def load_registry(path: Path) -> Registry:
         raise SettingsError([f"{path} is not TOML: {error}"]) from None
     problems = list(_conflicts(document))
     try:
-        registry = Registry.model_validate(document)
+        registry = Registry.model_validate(document, context=path.parent)
     except ValidationError as errors:
         problems = [_problem(document, error) for error in errors.errors()] + problems
     if problems:
@@ -209,6 +226,8 @@ def _conflicts(document: Any) -> Iterator[str]:
     api = dict(_tables(document)).get("api", {})
     if api.get("default_endpoint") is False and "domain" not in api:
         yield "api.default_endpoint is false, which needs [api.domain]: without it no client could call the API"
+    if "truststore" in dict(_tables(api)).get("domain", {}) and api.get("default_endpoint") is not False:
+        yield "api.domain.truststore needs default_endpoint = false: the generated address asks nobody for a certificate"
     has_jwt = "jwt" in api
     for path, route in routes:
         if route.get("auth") == "jwt" and not has_jwt:

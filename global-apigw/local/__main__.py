@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from local.certificate import mutual_tls
 from local.envoy import translate
 from local.http_api import read_http_api
 from local.template import Template, TemplateError
@@ -36,7 +37,8 @@ def main() -> None:
     try:
         api = read_http_api(Template(json.loads(arguments.template.read_text())))
         jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
-        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks)
+        tls = mutual_tls(api, arguments.template, arguments.config.parent / "authority", arguments.port)
+        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks, tls=tls)
     except TemplateError as error:
         print(f"error: {arguments.template}: {error}", file=sys.stderr)
         sys.exit(2)
