@@ -50,6 +50,7 @@ Routes = dict[str, dict[str, Any]]  # by route key
 OPEN, SECURED = (
     tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
 )
+CLIENTS = (ROOT / "global-apigw/examples/clients.pem").read_text()
 UPDATES = tomllib.loads(Path(__file__).with_name("updates.toml").read_text())
 
 
@@ -88,6 +89,8 @@ class Synth:
         )  # fmt: skip
         self.made: dict[str, Document] = {}
         self.file = scratch / "services.toml"
+        for name, text in (("clients.pem", CLIENTS), ("other.pem", CLIENTS * 2)):
+            (scratch / name).write_text(text)
 
     def __call__(self, registry: Registry | None = None, **changed: str) -> Document:
         key = json.dumps([registry, changed], sort_keys=True)
@@ -132,7 +135,7 @@ def accounts() -> Iterator[None]:
 
 
 def upload_assets(account: str, template: Document) -> None:
-    """moto reads the code of a function when it makes the function."""
+    """moto reads the code of a function when it makes the function, and the rehearsal the truststore of a domain."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as code:
         code.writestr("index.py", "")
@@ -140,6 +143,9 @@ def upload_assets(account: str, template: Document) -> None:
         if resource["Type"] == "AWS::Lambda::Function":
             bucket, key = f"cdk-hnb659fds-assets-{account}-{REGION}", resource["Properties"]["Code"]["S3Key"]
             client("s3", account, REGION).put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
+        elif mutual := resource.get("Properties", {}).get("MutualTlsAuthentication"):
+            bucket, _, key = mutual["TruststoreUri"].removeprefix("s3://").partition("/")
+            client("s3", account, REGION).put_object(Bucket=bucket, Key=key, Body=CLIENTS.encode())
 
 
 def ignore(step: str, type: str) -> None:
