@@ -154,8 +154,8 @@ follow: $(UV) ## Show the lines of one request in all logs, in order of time: RE
 		$(MAKE) --silent -C global-apigw follow $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 
 .PHONY: conformance
-conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more
-	@$(MAKE) --silent -C global-apigw conformance URL=$(URL)
+conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… and CURL=… ask more
+	@$(MAKE) --silent -C global-apigw conformance URL=$(URL) CURL="$(foreach word,$(CURL),$(if $(wildcard $(word)),$(abspath $(word)),$(word)))"
 
 ##@ Check it
 .PHONY: test

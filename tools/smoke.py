@@ -33,7 +33,8 @@ def curl(status: int, url: str, *arguments: str) -> Message:
     command = ["curl", "-sSi", "--max-time", "30", "--config", "-", *own, *arguments, url]
     done = subprocess.run(command, input=config, capture_output=True, text=True)  # noqa: S603 - no shell
     if done.returncode:
-        sys.exit(f"error: {url}: no answer: {done.stderr.strip()}")
+        hint = "" if own else '; if its clients need a certificate: CURL="--cert FILE --key FILE"'
+        sys.exit(f"error: {url}: no answer: {done.stderr.strip()}{hint}")
     print(done.stdout.rstrip() + "\n", flush=True)
     status_line, _, answer = done.stdout.partition("\n")
     expect(status_line.split()[1] == str(status), url, status, status_line)
