@@ -55,10 +55,8 @@ def walk(api: Api, route: Route, port: int, environ: Mapping[str, str]) -> Itera
     yield Hop("authorizer", f"tokens of {route.tokens}: make token" if route.tokens else "none, the route is open")
     moved = dict(each.split("=127.0.0.1:") for each in environ["ENDPOINTS"].split())
     at = int(moved.get(str(service.port), service.port))
-    health, who = (
-        ask(f"http://127.0.0.1:{at}{service.health_path}"),
-        tags.get(name, {}).get("owner", f"the team of {name}"),
-    )
+    health = ask(f"http://127.0.0.1:{at}{service.health_path}")
+    who = tags.get(name, {}).get("owner", f"the team of {name}")
     values = {"name": name, "port": at, "path": service.health_path, "status": health}
     fault = tell(health != 200, "local unhealthy" if health else "local service", who, **values)
     behind = [Hop("service", f"{name} at port {at} answers {health or 'nothing'}", fault)]

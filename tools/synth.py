@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +49,7 @@ def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
             changed["SERVICES"] = f"{into}/services.toml"
             Path(changed["SERVICES"]).write_text(registry)
             for truststore in registry_file().parent.glob("*.pem"):
-                shutil.copy(truststore, into)
+                Path(into, truststore.name).write_text(truststore.read_text())
         # The CDK needs the folder's own node, not another one of the machine.
         own = {"CDK_OUTDIR": into, "CDK_VALIDATION": "false", "PATH": f"{work / '.venv/bin'}:{os.environ['PATH']}"}
         environ = {**os.environ, **settings(folder), **own, **changed}

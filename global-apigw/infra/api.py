@@ -30,12 +30,7 @@ IDENTITY = {
     "jwt": {"overwrite:header.x-auth-subject": "$context.authorizer.claims.sub"},
 }
 # With a truststore: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mutual-tls.html
-CLIENT = "$context.identity.clientCert."
-CLIENT_LOG = {
-    "certSubject": f"{CLIENT}subjectDN",
-    "certIssuer": f"{CLIENT}issuerDN",
-    "certSerial": f"{CLIENT}serialNumber",
-}
+CLIENT_LOG = {name: f"$context.identity.clientCert.{name}" for name in ("subjectDN", "issuerDN", "serialNumber")}
 PERIOD = Duration.minutes(5)
 
 
@@ -76,9 +71,9 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
-        has_truststore = bool(registry.api.domain and registry.api.domain.truststore)
-        self._client_header = {"overwrite:header.x-client-cert-subject": f"{CLIENT}subjectDN"} if has_truststore else {}
-        self._log_format = {**ACCESS_LOG_FORMAT, **(CLIENT_LOG if has_truststore else {})}
+        certificate = CLIENT_LOG if registry.api.domain and registry.api.domain.truststore else {}
+        self._log_format = ACCESS_LOG_FORMAT | certificate
+        self._client = {"overwrite:header.x-client-cert-subject": CLIENT_LOG["subjectDN"]} if certificate else {}
         self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
         self.url = self.api.attr_api_endpoint
@@ -122,7 +117,7 @@ class Api(Construct):
                 connection_id=self._vpc_link.ref,
                 payload_format_version="1.0",
                 timeout_in_millis=service.timeout_seconds * 1000,
-                request_parameters={**REQUEST_ID, **IDENTITY[auth], **self._client_header},
+                request_parameters={**REQUEST_ID, **IDENTITY[auth], **self._client},
             )
             for route in service.routes:
                 if route.auth == auth:

@@ -37,7 +37,7 @@ def main() -> None:
     try:
         api = read_http_api(Template(json.loads(arguments.template.read_text())))
         jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
-        tls = mutual_tls(api, arguments.template, arguments.config.parent / "authority", arguments.port)
+        tls = mutual_tls(api, arguments.template, arguments.config.parent / "authority", str(arguments.port))
         config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks, tls=tls)
     except TemplateError as error:
         print(f"error: {arguments.template}: {error}", file=sys.stderr)

@@ -29,7 +29,7 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, t
     first = [name for name, given in (("untrusted", tls), ("preflight", api.cors)) if given]
     manager = part(
         "connection_manager",
-        hosts=api.hosts,
+        hosts=[*api.hosts],
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
         routes=[*(PARTS[each] for each in first), *map(_route, routes), PARTS["not_found"]],

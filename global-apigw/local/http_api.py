@@ -49,16 +49,19 @@ class Route(NamedTuple):
 
 
 class HttpApi(NamedTuple):
-    """The API with its default stage. It answers to the `hosts`. `access_log` maps a field to a $context variable.
+    """The API with its default stage. `access_log` maps a field to a $context variable.
 
-    With the URI of a `truststore`, clients need a certificate.
+    It answers to the `hosts`, each with the URI of the truststore for the certificates of its clients, or with "".
     """
 
     routes: list[Route]
-    hosts: list[str]
+    hosts: dict[str, str]
     cors: Json | None
     access_log: dict[str, str]
-    truststore: str
+
+    @property
+    def truststore(self) -> str:
+        return min(self.hosts.values())
 
 
 def read_http_api(template: Template) -> HttpApi:
@@ -76,23 +79,21 @@ def read_http_api(template: Template) -> HttpApi:
     if unknown := stage.properties.get("RouteSettings", {}).keys() - {route.key for route in routes}:
         raise TemplateError(f"{stage.logical_id}: RouteSettings for routes that do not exist: {sorted(unknown)}")
     access_log = json.loads(stage.properties["AccessLogSettings"]["Format"])
-    hosts, truststore = _read_hosts(template, api)
-    return HttpApi(routes, hosts, api.properties.get("CorsConfiguration"), access_log, truststore)
+    return HttpApi(routes, _read_hosts(template, api), api.properties.get("CorsConfiguration"), access_log)
 
 
-def _read_hosts(template: Template, api: Resource) -> tuple[list[str], str]:
-    """The names of the API, and its truststore. A domain that nothing maps to the API does not lead to it."""
-    hosts, truststores = ([], []) if api.properties.get("DisableExecuteApiEndpoint") else ([*DEFAULT_HOSTS], [""])
+def _read_hosts(template: Template, api: Resource) -> dict[str, str]:
+    """A domain that nothing maps to the API does not lead to it."""
+    hosts = {} if api.properties.get("DisableExecuteApiEndpoint") else dict.fromkeys(DEFAULT_HOSTS, "")
     for mapping in template.of_type(f"{API}ApiMapping"):
         template.follow(mapping.properties["Stage"], f"{API}Stage")
         domain = template.follow(mapping.properties["DomainName"], f"{API}DomainName").properties
-        hosts.append(domain["DomainName"])
-        truststores.append(domain.get("MutualTlsAuthentication", {}).get("TruststoreUri", ""))
+        hosts[domain["DomainName"]] = domain.get("MutualTlsAuthentication", {}).get("TruststoreUri", "")
     if not hosts:
         raise TemplateError(f"{api.logical_id}: DisableExecuteApiEndpoint needs a domain: no client could call the API")
-    if len({*truststores}) > 1:
-        raise TemplateError(f"{api.logical_id}: {hosts} ask for different certificates, which one port cannot do")
-    return hosts, truststores[0]
+    if len({*hosts.values()}) > 1:
+        raise TemplateError(f"{api.logical_id}: {[*hosts]} ask for different certificates, which one port cannot do")
+    return hosts
 
 
 def _only(template: Template, type: str) -> Resource:
