@@ -62,7 +62,7 @@ class Api(NamedTuple):
         if "://" in path or any(header.startswith("Host: ") for header in headers):
             raise NotAskedError("it is about the names of the local API")
         domain, certificate = self.registry.api.domain, more.get("certificate", "good")
-        if certificate not in self.clients or (certificate == "none" and not (domain and domain.truststore)):
+        if certificate not in self.clients or ("certificate" in more and not (domain and domain.truststore)):
             raise NotAskedError(
                 "it needs a registry with a truststore, or a certificate that only the authority can issue"
             )
