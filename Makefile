@@ -11,10 +11,10 @@ PORTS = $(API_PORT) $(DOGS_PORT) $(TODO_PORT) $(DYNAMODB_PORT) $(DOCS_PORT)
 # Where the local API finds the providers, by listener port; any other service of the registry is at its listener port.
 ENDPOINTS := 8081=127.0.0.1:$(DOGS_PORT) 8082=127.0.0.1:$(TODO_PORT)
 # A URL on loopback that somebody has given means the local run.
-LOCAL_URL := $(filter http://127.0.0.1:% http://localhost:%,$(URL))
+LOCAL_URL := $(filter http://127.0.0.1:% http://localhost:% https://127.0.0.1:% https://localhost:%,$(URL))
 OTHER_URL := $(filter-out $(LOCAL_URL),$(URL))
 URL ?= http://127.0.0.1:$(API_PORT)
-export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN PICTURE
+export API_PORT DOGS_PORT TODO_PORT DYNAMODB_PORT DOCS_PORT ENDPOINTS SERVICES SCOPE TOKEN CURL PICTURE
 # The folders install with the same uv.
 export UV
 
@@ -61,6 +61,10 @@ run-docs: $(PAGE)
 .PHONY: token
 token: $(UV) ## Print a token for the local API, for a registry that asks for one: SCOPE="todo.read todo.write"
 	@$(MAKE) --silent -C global-apigw token
+
+.PHONY: certificate
+certificate: $(UV)
+	@$(MAKE) --silent -C global-apigw certificate
 
 .PHONY: smoke
 smoke: ## Try each route of the API at URL (default: the local one) with curl
@@ -152,8 +156,8 @@ follow: $(UV) ## Show the lines of one request in all logs, in order of time: RE
 		$(MAKE) --silent -C global-apigw follow $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 
 .PHONY: conformance
-conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… asks more
-	@$(MAKE) --silent -C global-apigw conformance URL=$(URL)
+conformance: $(UV) ## Ask the API at URL what API Gateway is known, or assumed, to answer; TOKEN=… and CURL=… ask more
+	@$(MAKE) --silent -C global-apigw conformance URL=$(URL) CURL="$(foreach word,$(CURL),$(if $(wildcard $(word)),$(abspath $(word)),$(word)))"
 
 ##@ Check it
 .PHONY: test

@@ -20,7 +20,7 @@ from common.hops import SAYS, Hop, tell
 from infra.changes import Api, Route, read_api
 
 from tools import synth
-from tools.ready import ask
+from tools.ready import address, ask
 
 SAYS.update(tomllib.loads(Path(__file__).with_name("doctor.toml").read_text()))
 DYNAMODB = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
@@ -49,13 +49,14 @@ def table_hop(owner: str, port: str) -> Hop:
 def walk(api: Api, route: Route, port: int, environ: Mapping[str, str]) -> Iterator[Hop]:
     tags, name = read_tags(), route.service
     own, service, key = tags["global-apigw"]["owner"], api.services[name], {"key": route.key, "name": name}
-    running = ask(port, "/")
+    running = ask(f"{address(port)}/")
     yield Hop("API", f"port {port} answers {running or 'nothing'}", tell(not running, "local api", own, port=port))
     yield Hop("route", route.limits, tell(route.limits.startswith("0 "), "local throttled", own, **key))
     yield Hop("authorizer", f"tokens of {route.tokens}: make token" if route.tokens else "none, the route is open")
     moved = dict(each.split("=127.0.0.1:") for each in environ["ENDPOINTS"].split())
     at = int(moved.get(str(service.port), service.port))
-    health, who = ask(at, service.health_path), tags.get(name, {}).get("owner", f"the team of {name}")
+    health = ask(f"http://127.0.0.1:{at}{service.health_path}")
+    who = tags.get(name, {}).get("owner", f"the team of {name}")
     values = {"name": name, "port": at, "path": service.health_path, "status": health}
     fault = tell(health != 200, "local unhealthy" if health else "local service", who, **values)
     behind = [Hop("service", f"{name} at port {at} answers {health or 'nothing'}", fault)]
@@ -64,7 +65,7 @@ def walk(api: Api, route: Route, port: int, environ: Mapping[str, str]) -> Itera
     yield from behind
     method, path = route.key.split()
     if running and method == "GET" and "{" not in path:
-        status = ask(port, path)
+        status = ask(address(port) + path)
         name = "local stale" if status == 404 else "local answer"
         fault = tell(status not in (200, 401), name, own, status=status, **key)
         yield Hop("answer", f"{status}", fault).unless(*behind)

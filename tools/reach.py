@@ -124,8 +124,10 @@ class Network:
             if "true" not in find(api, "DisableExecuteApiEndpoint"):
                 yield "internet", "443", api.logical_id
         for mapping in self.of_type(f"{API}::ApiMapping"):
-            names = find(self.follow(mapping, "DomainName"), "DomainName")
-            yield "internet", "443", f"{', '.join(find(mapping, 'ApiId'))} as {', '.join(names)}"
+            domain = self.follow(mapping, "DomainName")
+            names, trusted = find(domain, "DomainName"), find(domain, "TruststoreUri")
+            clients = " with a certificate of ".join(["internet", *trusted])
+            yield clients, "443", f"{', '.join(find(mapping, 'ApiId'))} as {', '.join(names)}"
 
     def _inside(self) -> Iterator[Row]:
         for sent, taken in product(self.egress, self.ingress):

@@ -1,4 +1,5 @@
-"""Calls the routes of a deployed or local API with curl: python tools/smoke.py URL. TOKEN may hold a bearer token.
+"""Calls the routes of a deployed or local API with curl: python tools/smoke.py URL. TOKEN may hold a bearer token,
+CURL further options of curl, such as --cert and --key.
 
 Of a service that it does not know, it calls the routes of the registry that a GET without parameters reaches.
 """
@@ -25,14 +26,15 @@ def expect(condition: object, url: str, expected: object, got: object) -> None:
 
 def curl(status: int, url: str, *arguments: str) -> Message:
     """Run curl, show the command and the answer, which must have the status."""
-    print("$ " + shlex.join(["curl", "-i", *arguments, url]), flush=True)
-    token = os.environ.get("TOKEN")
+    token, own = os.environ.get("TOKEN"), shlex.split(os.environ.get("CURL", ""))
+    print("$ " + shlex.join(["curl", "-i", *own, *arguments, url]), flush=True)
     # By stdin, so that no list of processes shows the token.
     config = f'header = "Authorization: Bearer {token}"\n' if token else ""
-    command = ["curl", "-sSi", "--max-time", "30", "--config", "-", *arguments, url]
+    command = ["curl", "-sSi", "--max-time", "30", "--config", "-", *own, *arguments, url]
     done = subprocess.run(command, input=config, capture_output=True, text=True)  # noqa: S603 - no shell
     if done.returncode:
-        sys.exit(f"error: {url}: no answer: {done.stderr.strip()}")
+        hint = "" if own else '; if its clients need a certificate: CURL="--cert FILE --key FILE"'
+        sys.exit(f"error: {url}: no answer: {done.stderr.strip()}{hint}")
     print(done.stdout.rstrip() + "\n", flush=True)
     status_line, _, answer = done.stdout.partition("\n")
     expect(status_line.split()[1] == str(status), url, status, status_line)

@@ -32,9 +32,13 @@ def pairs(text: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in shlex.split(text))
 
 
-def registry() -> str:
+def registry_file() -> Path:
     """The registry of the gateway's local template."""
-    return (ROOT / "global-apigw" / (settings("global-apigw")["SERVICES"] or "services.toml")).read_text()
+    return ROOT / "global-apigw" / (settings("global-apigw")["SERVICES"] or "services.toml")
+
+
+def registry() -> str:
+    return registry_file().read_text()
 
 
 def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
@@ -44,6 +48,8 @@ def synthesize(folder: str, registry: str = "", **changed: str) -> Document:
         if registry:
             changed["SERVICES"] = f"{into}/services.toml"
             Path(changed["SERVICES"]).write_text(registry)
+            for truststore in registry_file().parent.glob("*.pem"):
+                Path(into, truststore.name).write_text(truststore.read_text())
         # The CDK needs the folder's own node, not another one of the machine.
         own = {"CDK_OUTDIR": into, "CDK_VALIDATION": "false", "PATH": f"{work / '.venv/bin'}:{os.environ['PATH']}"}
         environ = {**os.environ, **settings(folder), **own, **changed}

@@ -29,6 +29,8 @@ IDENTITY = {
     "none": {"remove:header.x-auth-subject": "''"},
     "jwt": {"overwrite:header.x-auth-subject": "$context.authorizer.claims.sub"},
 }
+# With a truststore: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mutual-tls.html
+CLIENT_LOG = {name: f"$context.identity.clientCert.{name}" for name in ("subjectDN", "issuerDN", "serialNumber")}
 PERIOD = Duration.minutes(5)
 
 
@@ -69,6 +71,9 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
+        certificate = CLIENT_LOG if registry.api.domain and registry.api.domain.truststore else {}
+        self._log_format = ACCESS_LOG_FORMAT | certificate
+        self._client = {"overwrite:header.x-client-cert-subject": CLIENT_LOG["subjectDN"]} if certificate else {}
         self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
         self.url = self.api.attr_api_endpoint
@@ -94,7 +99,7 @@ class Api(Construct):
                 if route.throttle and route.throttle != default
             },
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=self.access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FORMAT)
+                destination_arn=self.access_log.log_group_arn, format=json.dumps(self._log_format)
             ),
         )
 
@@ -114,7 +119,7 @@ class Api(Construct):
                 connection_id=self._vpc_link.ref,
                 payload_format_version="1.0",
                 timeout_in_millis=service.timeout_seconds * 1000,
-                request_parameters={**REQUEST_ID, **IDENTITY[auth]},
+                request_parameters={**REQUEST_ID, **IDENTITY[auth], **self._client},
                 tls_config=tls,
             )
             for route in service.routes:

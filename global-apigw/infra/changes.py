@@ -16,6 +16,7 @@ from local.template import Resource, Template
 
 API, BALANCING = "AWS::ApiGatewayV2::", "AWS::ElasticLoadBalancingV2::"
 GENERATED = "default_endpoint"  # as in the registry
+EVERYBODY = "every client, without a certificate"
 STEPS = (
     "without an outage, in three deploys: add an entry with a name and a listener_port of its own, a variable of its own for "
     "another endpoint service, and routes = []; move the routes to it, once its targets are healthy; remove the old entry "
@@ -48,13 +49,13 @@ class Route(NamedTuple):
 class Api(NamedTuple):
     """Services by name; routes by key without the names of parameters, which match the same requests whatever their names.
 
-    `addresses` are the names by which clients call the API.
+    `addresses` are the names by which clients call the API, and the clients that each admits.
     """
 
     services: dict[str, Service]
     routes: dict[str, Route]
     cors: str
-    addresses: set[str]
+    addresses: dict[str, str]
 
 
 def compare_routes(deployed: Document, new: Document) -> list[Change]:
@@ -77,9 +78,11 @@ def read_api(document: Document) -> Api:
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
     cors = api.properties.get("CorsConfiguration", {"AllowMethods": (), "AllowOrigins": ()})
-    addresses = {each.properties["DomainName"] for each in template.of_type(f"{API}DomainName")}
-    if not api.properties.get("DisableExecuteApiEndpoint"):
-        addresses.add(GENERATED)
+    addresses = {} if api.properties.get("DisableExecuteApiEndpoint") else {GENERATED: EVERYBODY}
+    for domain in [each.properties for each in template.of_type(f"{API}DomainName")]:
+        truststore = domain.get("MutualTlsAuthentication", {}).get("TruststoreUri")
+        admitted = f"clients with a certificate of {truststore}" if truststore else EVERYBODY
+        addresses[domain["DomainName"]] = admitted
     return Api(services, shapes, " ".join([*cors["AllowMethods"], *cors["AllowOrigins"]]), addresses)
 
 
@@ -170,14 +173,18 @@ def _routes(before: Api, after: Api) -> Iterator[Change]:
 
 
 def _addresses(before: Api, after: Api) -> Iterator[Change]:
-    for name in before.addresses - after.addresses:
-        kept = " and ".join(before.addresses & after.addresses)
+    for name in before.addresses.keys() - after.addresses.keys():
+        kept = " and ".join(before.addresses.keys() & after.addresses.keys())
         advice = (
             f"move them to {kept} first" if kept else "no address stays: add the new one in a deploy of its own first"
         )
         yield Change(2, name, f"is no address of the API any more, and its callers get no answer; {advice}", ACCEPT)
-    for name in after.addresses - before.addresses:
-        yield Change(5, name, "is a new address of the API")
+    for name, admitted in after.addresses.items():
+        if (old := before.addresses.get(name)) is None:
+            yield Change(5, name, "is a new address of the API")
+        elif old != admitted:
+            change = f"admits {admitted}; deployed: {old}"
+            yield Change(2, name, change, ACCEPT) if admitted == EVERYBODY else Change(5, name, change)
 
 
 def _protocol(route: Route) -> str:

@@ -152,6 +152,9 @@ def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Itera
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
     if names.isdisjoint({domain.name, f"*.{domain.name.partition('.')[2]}"}):  # a wildcard stands for one label
         yield f"certificate is one of {', '.join(sorted(names))}, expected one of {domain.name}"
+    # It would need an OwnershipVerificationCertificateArn: the page http-api-mutual-tls.html of the developer guide.
+    if domain.truststore and found["Type"] != "AMAZON_ISSUED":
+        yield f"certificate is {found['Type']}, expected AMAZON_ISSUED, as truststore needs it; request one in ACM"
     if domain.hosted_zone:
         route53 = session.client("route53", region_name=settings.region)
         zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]

@@ -2,19 +2,20 @@
 
 import json
 import re
+import ssl
 import tomllib
-from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from common.settings import ACM, REGION, SettingsError
+from infra.conflicts import conflicts, path_in
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-MAX_ROUTES = 300
 MAX_TIMEOUT = 30  # seconds
 MAX_SCOPES = 10
 # An NLB has 50 listeners: docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html
@@ -26,14 +27,15 @@ MAX_RESOURCES = 500
 # The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
 # of an endpoint port; the services that share an alarm; the resources of a domain, and as many of its hosted zone.
 OWN, OF_SERVICE, OF_PORT, OF_ALARM, OF_DOMAIN = 37, 4, 2, 10, 2
+# docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+MAX_TRUSTED, MAX_TRUSTSTORE_BYTES = 1000, 1_000_000
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-# The listeners of a provider, by convention.
-PORT, TLS_PORT = 8080, 8443
+TRUSTSTORE = f"the path, from the registry, of a .pem file with 1 to {MAX_TRUSTED:,} certificates and at most 1 MB"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -71,6 +73,19 @@ class Domain(Table):
     hosted_zone: str | None = Field(
         default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
     )
+    truststore: str | None = Field(default=None, pattern=r"\.pem$", description=TRUSTSTORE)
+
+    @field_validator("truststore")
+    @classmethod
+    def _usable(cls, path: str, info: ValidationInfo) -> str:
+        """The file itself. API Gateway would refuse it only in the middle of a deploy."""
+        file = Path(info.context or "", path)
+        with suppress(OSError):  # no such file, or no PEM
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
+            text = file.read_text()
+            if 1 <= text.count("BEGIN CERTIFICATE") <= MAX_TRUSTED and len(text) <= MAX_TRUSTSTORE_BYTES:
+                return str(file)
+        raise ValueError(TRUSTSTORE)
 
 
 class Api(Table):
@@ -160,9 +175,9 @@ def load_registry(path: Path) -> Registry:
         document = tomllib.loads(path.read_text())
     except ValueError as error:  # not UTF-8, or not TOML
         raise SettingsError([f"{path} is not TOML: {error}"]) from None
-    problems = list(_conflicts(document))
+    problems = list(conflicts(document))
     try:
-        registry = Registry.model_validate(document)
+        registry = Registry.model_validate(document, context=path.parent)
     except ValidationError as errors:
         problems = [_problem(document, error) for error in errors.errors()] + problems
     if problems:
@@ -178,61 +193,11 @@ def load_registry(path: Path) -> Registry:
 def _problem(document: Any, error: ErrorDetails) -> str:
     """An error of pydantic in the words of the registry."""
     loc, value = error["loc"], error["input"]
-    path = _path([part for part in loc if part != "[key]"], document)
+    path = path_in([part for part in loc if part != "[key]"], document)
     expected = next((EXPECTED[part] for part in reversed(loc) if part in EXPECTED), None)
     count = len(value) if isinstance(value, list | dict) else None
     sentence = SENTENCES.get(error["type"], "{path} is {value!r}, expected {expected}")
     return sentence.format(path=path, value=value, count=count, expected=expected)
-
-
-def _path(loc: Sequence[str | int], value: Any) -> str:
-    """The path of a key in the document `value`, for example "services.todo.routes[1] (GET /todo).scopes"."""
-    path = ""
-    for part in loc:
-        value = value.get(part) if isinstance(value, dict) else value[part]
-        path += f".{part}" if isinstance(part, str) else f"[{part}]"
-        if isinstance(part, int) and isinstance(value, dict) and "key" in value:
-            path += f" ({value['key']})"
-    return path.removeprefix(".")
-
-
-def _conflicts(document: Any) -> Iterator[str]:
-    """Mistakes between keys. They are found in the document and not in the models, so that no other mistake hides them."""
-    services = _tables(document.get("services"))
-    routes = [
-        (_path(("services", name, "routes", number), document), route)
-        for name, service in services
-        for number, route in _tables(service.get("routes"))
-    ]
-    if len(routes) > MAX_ROUTES:
-        yield f"services has {len(routes)} routes, expected at most {MAX_ROUTES}"
-    unique = [(f"services.{name}.listener_port", service.get("listener_port")) for name, service in services]
-    unique += [(f"{path}.key", route.get("key")) for path, route in routes]
-    owners: dict[str, str] = {}
-    for path, value in unique:
-        # Two route keys that differ only in a parameter's name match the same requests.
-        shape = re.sub(r"\{\w+\}", "{}", str(value))
-        if value is not None and owners.setdefault(shape, path) != path:
-            yield f"{path} is {value!r}, which conflicts with {owners[shape]}"
-    for name, service in services:
-        wrong, right, kind = (PORT, TLS_PORT, "for") if "tls" in service else (TLS_PORT, PORT, "without")
-        if service.get("endpoint_port") == wrong:
-            yield f"services.{name}.endpoint_port is {wrong}, expected a port {kind} TLS, such as {right}, or correct its tls"
-    api = dict(_tables(document)).get("api", {})
-    if api.get("default_endpoint") is False and "domain" not in api:
-        yield "api.default_endpoint is false, which needs [api.domain]: without it no client could call the API"
-    has_jwt = "jwt" in api
-    for path, route in routes:
-        if route.get("auth") == "jwt" and not has_jwt:
-            yield f'{path}: auth = "jwt" needs [api.jwt] with issuer and audience'
-        if route.get("scopes") and route.get("auth", "none") == "none":
-            yield f'{path}: scopes need auth = "jwt"'
-
-
-def _tables(values: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """The tables in a table or a list, with their keys or numbers."""
-    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    return [(key, value) for key, value in items if isinstance(value, dict)]
 
 
 if __name__ == "__main__":

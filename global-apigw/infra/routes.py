@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from common.settings import SettingsError
-from infra.registry import MAX_RESOURCES, MAX_ROUTES, MAX_SERVICES, OF_ALARM, OF_SERVICE, Registry, load_registry
+from infra.conflicts import MAX_ROUTES
+from infra.registry import MAX_RESOURCES, MAX_SERVICES, OF_ALARM, OF_SERVICE, Registry, load_registry
 
 FIRST_PORT = 8081
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from local.authority import issue
+from local.certificate import mutual_tls
 from local.envoy import translate
 from local.http_api import read_http_api
 from local.template import Template, TemplateError
@@ -25,8 +26,12 @@ def main() -> None:
     parser.add_argument("--endpoint", type=endpoint, action="append", default=[], metavar="NAME=127.0.0.1:PORT")
     parser.add_argument("--port", type=int, required=True, help="where the API listens on 127.0.0.1")
     parser.add_argument("--jwks", type=Path, help="public keys that stand for the JWT issuer's")
-    parser.add_argument("--authority", type=Path, default=Path(".local/authority"), help="the folder of certificates")
-    parser.add_argument("--config", type=Path, required=True, help="where the Envoy configuration is written")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="where the Envoy configuration is written, and certificates beside it",
+    )
     parser.add_argument("--envoy", default="envoy", help="the envoy program")
     arguments = parser.parse_args()
     envoy = shutil.which(arguments.envoy)
@@ -38,11 +43,13 @@ def main() -> None:
     try:
         api = read_http_api(Template(json.loads(arguments.template.read_text())))
         jwks = arguments.jwks.read_text() if arguments.jwks else '{"keys": []}'
-        authority = arguments.authority.resolve()
+        authority = (arguments.config.parent / "authority").resolve()
         for name in {route.integration.server_name for route in api.routes} - {""}:
             if not (authority / f"{name}.pem").exists():
                 issue(authority, name, name)
-        config = translate(api, dict(arguments.endpoint), port=arguments.port, jwks=jwks, authority=authority)
+        tls = mutual_tls(api, arguments.template, authority, str(arguments.port))
+        ports = dict(arguments.endpoint)
+        config = translate(api, ports, port=arguments.port, jwks=jwks, authority=authority, tls=tls)
     except TemplateError as error:
         print(f"error: {arguments.template}: {error}", file=sys.stderr)
         sys.exit(2)

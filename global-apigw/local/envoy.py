@@ -18,21 +18,24 @@ CLAIMS = "$context.authorizer.claims."
 STAND_IN = re.compile(r".*\.vpce-svc-0{12}(\d{5})")
 
 
-def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, authority: Path) -> Any:
+def translate(
+    api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, authority: Path, tls: Json | None = None
+) -> Any:
     """The configuration that serves `api` on 127.0.0.1:`port`.
 
     `ports` maps the name of an endpoint service, for a stand-in its listener port, to a local port; `jwks` has the public keys that
-    stand for those of the issuer, the folder `authority` a certificate for each server name. TemplateError names the resource that
-    Envoy cannot imitate.
+    stand for those of the issuer, the folder `authority` a certificate for each server name; `tls` names the files of the API's own
+    certificate and key, and has the trusted certificates. TemplateError names the resource that Envoy cannot imitate.
     """
     # Envoy takes the first match, API Gateway prefers a full match to a path parameter.
     routes = sorted(api.routes, key=lambda route: ["{" in segment for segment in route.key.split("/")])
+    first = [name for name, given in (("untrusted", tls), ("preflight", api.cors)) if given]
     manager = part(
         "connection_manager",
-        hosts=api.hosts,
+        hosts=[*api.hosts],
         cors=api.cors and PARTS["cors_filter"],
         cors_policy=api.cors and _cors_policy(api.cors),
-        routes=[*([PARTS["preflight"]] if api.cors else []), *map(_route, routes), PARTS["not_found"]],
+        routes=[*(PARTS[each] for each in first), *map(_route, routes), PARTS["not_found"]],
         mappers=[*PARTS["own_replies"], *(part("local_reply", **reply) for reply in PARTS["local_replies"])],
         # API Gateway logs each value as a string, and a missing value as a dash. Envoy does the same only for a field of two
         # operators; a single operator gives a number or null. The second operator prints 0 characters of the variable PATH.
@@ -44,7 +47,8 @@ def translate(api: HttpApi, ports: Mapping[str, int], *, port: int, jwks: str, a
     )
     integrations = {route.integration.logical_id: route.integration for route in api.routes}
     clusters = [each for integration in integrations.values() for each in _clusters(integration, ports, authority)]
-    bootstrap = part("bootstrap", port=port, connection_manager=manager, clusters=clusters)
+    own = tls and part("tls", **tls)
+    bootstrap = part("bootstrap", port=port, connection_manager=manager, clusters=clusters, tls=own)
     bootstrap["static_resources"]["listeners"] += [
         part("tls_listener", **each._asdict(), authority=authority)
         for each in integrations.values()

@@ -51,12 +51,19 @@ class Route(NamedTuple):
 
 
 class HttpApi(NamedTuple):
-    """The API with its default stage. It answers to the `hosts`. `access_log` maps a field to a $context variable."""
+    """The API with its default stage. `access_log` maps a field to a $context variable.
+
+    It answers to the `hosts`, each with the URI of the truststore for the certificates of its clients, or with "".
+    """
 
     routes: list[Route]
-    hosts: list[str]
+    hosts: dict[str, str]
     cors: Json | None
     access_log: dict[str, str]
+
+    @property
+    def truststore(self) -> str:
+        return min(self.hosts.values())
 
 
 def read_http_api(template: Template) -> HttpApi:
@@ -77,14 +84,17 @@ def read_http_api(template: Template) -> HttpApi:
     return HttpApi(routes, _read_hosts(template, api), api.properties.get("CorsConfiguration"), access_log)
 
 
-def _read_hosts(template: Template, api: Resource) -> list[str]:
+def _read_hosts(template: Template, api: Resource) -> dict[str, str]:
     """A domain that nothing maps to the API does not lead to it."""
-    hosts = [] if api.properties.get("DisableExecuteApiEndpoint") else [*DEFAULT_HOSTS]
+    hosts = {} if api.properties.get("DisableExecuteApiEndpoint") else dict.fromkeys(DEFAULT_HOSTS, "")
     for mapping in template.of_type(f"{API}ApiMapping"):
         template.follow(mapping.properties["Stage"], f"{API}Stage")
-        hosts.append(template.follow(mapping.properties["DomainName"], f"{API}DomainName").properties["DomainName"])
+        domain = template.follow(mapping.properties["DomainName"], f"{API}DomainName").properties
+        hosts[domain["DomainName"]] = domain.get("MutualTlsAuthentication", {}).get("TruststoreUri", "")
     if not hosts:
         raise TemplateError(f"{api.logical_id}: DisableExecuteApiEndpoint needs a domain: no client could call the API")
+    if len({*hosts.values()}) > 1:
+        raise TemplateError(f"{api.logical_id}: {[*hosts]} ask for different certificates, which one port cannot do")
     return hosts
 
 

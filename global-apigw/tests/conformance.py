@@ -1,11 +1,15 @@
-"""Whether an API answers as parity.yaml says: python -m tests.conformance URL. TOKEN may hold a good bearer token.
+"""Whether an API answers as parity.yaml says: python -m tests.conformance URL. TOKEN may hold a good bearer token, and CURL
+curl's options --cert, --key and --cacert, or the --config of the local run.
 
 Routes of the registry take the places of the table's. Nothing is stored: the gateway refuses the one POST.
 """
 
 import os
 import re
+import shlex
+import ssl
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +30,7 @@ class Api(NamedTuple):
     url: str
     registry: Registry
     token: str
+    clients: dict[str, ssl.SSLContext | None]
 
     @property
     def origin(self) -> str:
@@ -56,11 +61,19 @@ class Api(NamedTuple):
         """Send a request of parity.yaml; in which fields the answer differs."""
         if "://" in path or any(header.startswith("Host: ") for header in headers):
             raise NotAskedError("it is about the names of the local API")
+        domain, certificate = self.registry.api.domain, more.get("certificate", "good")
+        if certificate not in self.clients or ("certificate" in more and not (domain and domain.truststore)):
+            raise NotAskedError(
+                "it needs a registry with a truststore, or a certificate that only the authority can issue"
+            )
         forgery = more.get("forgery", "")
         if "claims" in more or forgery not in FORGERIES or "{token}" in path:
             raise NotAskedError("only the issuer can make its token")
         asked = self.path(method, path, expected.get("body"))
-        came = ask(self.url, method, asked, [self.header(each, forgery) for each in headers], more.get("body", 0))
+        sent = [self.header(each, forgery) for each in headers]
+        if domain and not self.registry.api.default_endpoint:
+            sent.append(f"Host: {domain.name}")
+        came = ask(self.url, method, asked, sent, more.get("body", 0), self.clients[certificate])
         methods = ",".join(sorted({route.key.split()[0] for route in self.registry.routes}))
         return differences({"answer": expected}, came, origin=self.origin, methods=methods)
 
@@ -79,11 +92,25 @@ def examine(api: Api, row: Json) -> tuple[str, str]:
     return (row["evidence"].split(",")[0], "") if answers else ("not asked", reasons[-1])
 
 
+def clients(options: str) -> dict[str, ssl.SSLContext | None]:
+    """A client with a good certificate, by the options of curl, and one without."""
+    words = shlex.split(options)
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    if "--config" in given:
+        given = {f"--{name}": value for name, value in tomllib.loads(Path(given["--config"]).read_text()).items()}
+    good, none = (ssl.create_default_context(cafile=given.get("--cacert")) for _ in range(2))
+    if "--cert" in given:
+        good.load_cert_chain(given["--cert"], given.get("--key"))
+    return {"good": good, "none": none}
+
+
 def main(url: str, environ: Any) -> int:
     if not re.fullmatch(r"https?://[^/]+/?", url):
         raise ValueError("expected the URL of an API like https://api.example.com")
     registry = load_registry(Path(environ.get("SERVICES") or "services.toml"))
-    api = Api(url.rstrip("/"), registry, environ.get("TOKEN", ""))
+    api = Api(url.rstrip("/"), registry, environ.get("TOKEN", ""), clients(environ.get("CURL", "")))
+    if registry.api.domain and registry.api.domain.truststore and not environ.get("CURL"):
+        raise ValueError('its clients need a certificate; say which: CURL="--cert FILE --key FILE"')
     results = [(row, *examine(api, row)) for row in ROWS]
     for row, result, why in results:
         if result != "not asked":

@@ -1,9 +1,11 @@
 """The rows of parity.yaml: how a request of them is sent, and where the answer differs from the expected one."""
 
 import re
+import ssl
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPSConnection
 from json import loads
 from typing import Any
@@ -44,21 +46,28 @@ FORGERIES: dict[str, Callable[[str], str]] = {
 }
 
 
-def ask(url: str, method: str, path: str, headers: Sequence[str] = (), body: int = 0) -> Parts:
+def ask(
+    url: str, method: str, path: str, headers: Sequence[str] = (), body: int = 0, tls: ssl.SSLContext | None = None
+) -> Parts:
     """The `answer` to a request with a body of so many bytes and, if it came from there, the part of the `backend`."""
     parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    kind = partial(HTTPSConnection, context=tls) if parts.scheme == "https" else HTTPConnection
     connection = kind(str(parts.hostname), parts.port, timeout=BOUND_SECONDS)
     pairs = [header.split(": ", 1) for header in headers]
     has_host = any(name == "Host" for name, _ in pairs)
-    connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
-    for name, value in [*pairs, *([("content-length", str(body))] if body else [])]:
-        connection.putheader(name, value)
-    with suppress(BrokenPipeError, ConnectionResetError):  # an answer may come before the end of the body
-        connection.endheaders(bytes(body) if body else None)
-    response = connection.getresponse()
-    text = response.read().decode()
-    connection.close()
+    with closing(connection):
+        try:
+            connection.putrequest(method, path, skip_host=has_host, skip_accept_encoding=True)
+            for name, value in [*pairs, *([("content-length", str(body))] if body else [])]:
+                connection.putheader(name, value)
+            with suppress(BrokenPipeError, ConnectionResetError):  # an answer may come before the end of the body
+                connection.endheaders(bytes(body) if body else None)
+            response = connection.getresponse()
+        except ssl.SSLCertVerificationError:  # the API's own certificate is wrong
+            raise
+        except (ssl.SSLError, ConnectionResetError):
+            return {"answer": {"connection": "refused"}}
+        text = response.read().decode()
     answer = {name.lower(): value for name, value in response.getheaders()}
     seen = loads(text) if text.startswith('{"backend"') else {}
     return {"answer": {**answer, "status": str(response.status), "body": text}, **seen}

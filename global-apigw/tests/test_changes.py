@@ -16,12 +16,15 @@ from tests.conftest import FOLDER, SETTINGS, synthesize
 
 CHANGES = tomllib.loads(Path(__file__).with_name("changes.toml").read_text())["change"]
 SECURED = (FOLDER / "examples/secured.toml").read_text()
+CLIENTS = (FOLDER / "examples/clients.pem").read_text()
 SERVICE = "com.amazonaws.vpce.us-west-2.vpce-svc-"
 NAMES = {"DOGNAME_SERVICE_NAME": f"{SERVICE}1", "TODO_SERVICE_NAME": f"{SERVICE}2"}
 
 
 def made(folder: Path, registry: str, **environ: str) -> dict[str, Any]:
     folder.mkdir()
+    for name, text in (("clients.pem", CLIENTS), ("other.pem", CLIENTS * 2)):
+        (folder / name).write_text(text)
     (folder / "services.toml").write_text(registry)
     return synthesize(folder / "cdk.out", SERVICES=str(folder / "services.toml"), **NAMES | environ)
 
@@ -37,7 +40,8 @@ def test_a_change_is_explained(change: dict[str, Any], deployed: dict[str, Any],
     assert old in SECURED
     registry = SECURED.replace(old, change.get("new", ""))
     new = made(tmp_path / "new", registry, **({other: f"{SERVICE}0abc"} if other else {}))
-    before = made(tmp_path / "old", registry) if "both" in change else deployed
+    was = registry if "both" in change else SECURED.replace(old, change.get("from", old))
+    before = deployed if was == SECURED else made(tmp_path / "old", was)
     pair = (new, before) if "back" in change else (before, new)
     said = lines(compare(*pair, GatewaySettings, compare_routes))
     assert len(said) == len(change["says"]), said

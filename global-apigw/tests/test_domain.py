@@ -13,7 +13,7 @@ from infra.registry import Domain, load_registry
 from tests.conftest import FOLDER, SETTINGS
 
 REGISTRY = load_registry(FOLDER / "examples/production.toml")
-CERTIFICATE: dict[str, Any] = {"Status": "ISSUED", "DomainName": "api.example.com"}
+CERTIFICATE: dict[str, Any] = {"Status": "ISSUED", "DomainName": "api.example.com", "Type": "AMAZON_ISSUED"}
 ZONE: dict[str, Any] = {"Name": "example.com.", "Config": {"PrivateZone": False}}
 ARN = "arn:aws:acm:us-west-2:111111111111:certificate/0"
 ELSEWHERE = "expected one of account 111111111111 in us-west-2, where global-apigw is; request one there"
@@ -27,7 +27,8 @@ def check(found: Any, zone: Any, **domain: str | None) -> Any:
         found if isinstance(found, Exception) else {"Certificate": found}
     ]
     session.client().get_hosted_zone.return_value = {"HostedZone": zone}
-    own = Domain(**{**dict(REGISTRY.api.domain or ()), **domain})
+    values: dict[str, Any] = {**dict(REGISTRY.api.domain or ()), **domain}
+    own = Domain(**{name: value for name, value in values.items() if value is not None})
     api = REGISTRY.api.model_copy(update={"domain": own})
     check_domain(session, replace(SETTINGS, registry=REGISTRY.model_copy(update={"api": api})))
     return session.client()
@@ -52,6 +53,10 @@ def test_without_a_hosted_zone_none_is_asked_for() -> None:
     check(CERTIFICATE, {}, hosted_zone=None).get_hosted_zone.assert_not_called()
 
 
+def test_without_a_truststore_the_certificate_may_be_imported() -> None:
+    check({**CERTIFICATE, "Type": "IMPORTED"}, ZONE, truststore=None)
+
+
 def test_without_a_domain_nobody_is_asked() -> None:
     session = MagicMock()
     check_domain(session, SETTINGS)
@@ -64,6 +69,7 @@ def test_without_a_domain_nobody_is_asked() -> None:
         (CERTIFICATE, ZONE, ARN.replace("west-2", "east-1"), f"certificate is one of account 111111111111 in us-east-1, {ELSEWHERE}"),
         (CERTIFICATE, ZONE, ARN.replace("1111:", "1112:"), f"certificate is one of account 111111111112 in us-west-2, {ELSEWHERE}"),
         ({**CERTIFICATE, "Status": "PENDING_VALIDATION"}, ZONE, ARN, "certificate is PENDING_VALIDATION, expected ISSUED"),
+        ({**CERTIFICATE, "Type": "IMPORTED"}, ZONE, ARN, "certificate is IMPORTED, expected AMAZON_ISSUED, as truststore needs it"),
         ({**CERTIFICATE, "DomainName": "example.com"}, ZONE, ARN, "certificate is one of example.com, expected one of api.example.com"),
         ({**CERTIFICATE, "DomainName": "*.api.example.com"}, ZONE, ARN, "certificate is one of *.api.example.com, expected"),
         ({**CERTIFICATE, "DomainName": "*.com"}, ZONE, ARN, "certificate is one of *.com, expected one of api.example.com"),

@@ -94,11 +94,12 @@ def test_fails_when_a_resource_type_is_unknown(document: dict[str, Any], type: s
 
 
 def test_the_domain_is_a_name_of_the_api_only_if_it_is_mapped_to_it(production: dict[str, Any]) -> None:
-    assert read(production).hosts == ["api.example.com"]
-    assert read(change(production, "Api", {"DisableExecuteApiEndpoint": False})).hosts[-2:] == [
-        "[::1]",
-        "api.example.com",
-    ]
+    assert [*read(production).hosts] == ["api.example.com"]
+    both = change(production, "Api", {"DisableExecuteApiEndpoint": False})
+    plain = read(change(both, "DomainName", {"MutualTlsAuthentication": None}))
+    assert [*plain.hosts][-2:] == ["[::1]", "api.example.com"]
+    with pytest.raises(TemplateError, match=r"ask for different certificates, which one port cannot do"):
+        read(both)
     with pytest.raises(TemplateError, match="expected AWS::ApiGatewayV2::Stage, found AWS::ApiGatewayV2::Api"):
         read(change(production, "ApiMapping", {"Stage": {"Ref": "ApiHttpApi2997B86B"}}))
     unmapped = change(production, "Api", {"DisableExecuteApiEndpoint": None})

@@ -61,6 +61,23 @@ def test_a_list_with_one_wrong_entry_is_not_also_called_empty(tmp_path: Path) ->
     assert len(problems(GOOD.replace("GET", "ANY"), tmp_path)) == 1
 
 
+CLIENTS = (FOLDER / "examples/clients.pem").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no PEM", CLIENTS[:100], CLIENTS.replace("MII", "MIJ"), CLIENTS * 1001, CLIENTS + "x" * 1_000_000]
+)
+def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path: Path) -> None:
+    keys = "name = 'a.b', certificate = 'arn:aws:acm:a:111111111111:certificate/0', truststore = 'a.pem'"
+    good = GOOD.replace("[api]", f"[api]\ndefault_endpoint = false\ndomain = {{ {keys} }}")
+    (tmp_path / "a.pem").write_text(CLIENTS * 1000)
+    (tmp_path / "services.toml").write_text(good)
+    assert getattr(load_registry(tmp_path / "services.toml").api.domain, "truststore", "") == str(tmp_path / "a.pem")
+    (tmp_path / "a.pem").write_text(text)
+    expected = "the path, from the registry, of a .pem file with 1 to 1,000 certificates and at most 1 MB"
+    assert problems(good, tmp_path) == [f"error: api.domain.truststore is 'a.pem', expected {expected}"]
+
+
 def many(services: int, routes: int) -> str:
     """A registry of so many services with so many routes each."""
     head, entry = GOOD.split("[services.dogs]")

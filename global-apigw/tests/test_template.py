@@ -65,6 +65,11 @@ SOME: dict[str, tuple[str, str, dict[str, Any]]] = {
         f"{API}DomainName",
         {"DomainNameConfigurations": [Match.object_like({"SecurityPolicy": "TLS_1_2", "IpAddressType": "dualstack"})]},
     ),
+    "clients need a certificate of the truststore, an object whose key is the hash of its content": (
+        "production",
+        f"{API}DomainName",
+        {"MutualTlsAuthentication": {"TruststoreUri": Match.string_like_regexp(r"s3://cdk-.*-us-west-2/[0-9a-f]{64}\.pem")}},
+    ),
     "the domain leads to the default stage, once it is there": (
         "production",
         f"{API}ApiMapping",
@@ -184,20 +189,24 @@ def test_the_output_has_the_blogs_name_and_is_the_address_for_clients(
     Template.from_json(production).has_output("HttpApiEndpoint", {"Value": "https://api.example.com"})
 
 
-def test_a_domain_adds_its_own_resources_and_changes_the_api_alone(
+def test_a_domain_adds_its_own_resources_and_its_truststore_changes_what_sees_the_client(
     document: dict[str, Any], production: dict[str, Any]
 ) -> None:
     before, after = document["Resources"], production["Resources"]
     types = [f"{API}ApiMapping", f"{API}DomainName", "AWS::Route53::RecordSet", "AWS::Route53::RecordSet"]
     assert sorted(after[name]["Type"] for name in after.keys() - before.keys()) == types
-    assert [name for name in before if before[name] != after[name]] == ["ApiHttpApi2997B86B"]
+    changed = [before[name]["Type"] for name in before if before[name] != after[name]]
+    assert changed == [f"{API}Api", f"{API}Stage", f"{API}Integration", f"{API}Integration"]
     assert not {*types} & {body["Type"] for body in before.values()}
 
 
 def test_a_domain_without_a_hosted_zone_says_which_record_to_create(tmp_path: Path) -> None:
     lines = (FOLDER / "examples/production.toml").read_text().splitlines(keepends=True)
-    (tmp_path / "services.toml").write_text("".join(line for line in lines if not line.startswith("hosted_zone")))
-    template = Template.from_json(synthesize(tmp_path / "cdk.out", SERVICES=str(tmp_path / "services.toml")))
+    kept = [line for line in lines if not line.startswith(("hosted_zone", "truststore"))]
+    (tmp_path / "services.toml").write_text("".join(kept))
+    after = synthesize(tmp_path / "cdk.out", SERVICES=str(tmp_path / "services.toml"))
+    assert "clientCert" not in str(after) and "client-cert" not in str(after)
+    template = Template.from_json(after)
     target = {"Fn::GetAtt": ["ApiDomainBBE0B8D4", "RegionalDomainName"]}
     template.has_output("DomainRecord", {"Value": {"Fn::Join": ["", ["api.example.com CNAME ", target]]}})
     template.resource_count_is("AWS::Route53::RecordSet", 0)

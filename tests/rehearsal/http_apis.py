@@ -10,6 +10,7 @@ from moto.apigatewayv2 import urls
 from moto.apigatewayv2.exceptions import APIGatewayV2Error
 from moto.apigatewayv2.models import Api, ApiGatewayV2Backend, DomainName, Route, Stage
 from moto.apigatewayv2.responses import ApiGatewayV2Response
+from moto.s3.models import s3_backends
 
 create_route_in_moto, update_route_in_moto = Api.create_route, Route.update
 create_stage_in_moto, create_domain_name_in_moto = Api.create_stage, ApiGatewayV2Backend.create_domain_name
@@ -74,7 +75,28 @@ def create_domain_name(self: ApiGatewayV2Backend, **arguments: Any) -> DomainNam
         found = certificates.get(configuration["certificateArn"])
         if not found or found.status != "ISSUED" or arguments["domain_name"] not in (found.common_name, *found.sans):
             raise Refused(400, "BadRequestException", "The provided certificate is not issued for this domain name.")
+        if check_truststore(self, arguments["mutual_tls_authentication"]) and found.type != "AMAZON_ISSUED":
+            raise Refused(400, "BadRequestException", "An ownership verification certificate is needed.")
     return create_domain_name_in_moto(self, **arguments)
+
+
+def check_truststore(self: ApiGatewayV2Backend, settings: dict[str, str]) -> bool:
+    """Whether there is one. It must be an object with certificates that this account can read; the text is *assumed*."""
+    bucket, _, key = settings.get("truststoreUri", "").removeprefix("s3://").partition("/")
+    store = s3_backends[self.account_id]["aws"]
+    found = store.get_object(bucket, key) if bucket in store.buckets else None
+    if bucket and (not found or b"BEGIN CERTIFICATE" not in found.value):
+        raise Refused(400, "BadRequestException", "The truststore cannot be read, or has no certificate.")
+    return bool(bucket)
+
+
+def update_domain_name(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
+    """An empty URI turns mutual TLS off: http-api-mutual-tls.html of the developer guide."""
+    name = self.apigatewayv2_backend.get_domain_name(domain_name=self.path.rpartition("/")[2])
+    settings = json.loads(self.body)["mutualTlsAuthentication"]
+    check_truststore(self.apigatewayv2_backend, settings)
+    name.mutual_tls_authentication = settings
+    return 200, {}, json.dumps(name.to_json())
 
 
 def at(self: ApiGatewayV2Response) -> tuple[Api, Stage, str]:
@@ -109,5 +131,5 @@ def install() -> None:
         setattr(Api, function.__name__, function)
     ApiGatewayV2Backend.create_domain_name = create_domain_name  # type: ignore[method-assign,assignment]
     Route.update = update_route  # type: ignore[method-assign,assignment]
-    for call in (update_stage, delete_route_settings):
+    for call in (update_stage, delete_route_settings, update_domain_name):
         setattr(ApiGatewayV2Response, call.__name__, call)

@@ -51,6 +51,7 @@ Routes = dict[str, dict[str, Any]]  # by route key
 OPEN, SECURED = (
     tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
 )
+CLIENTS = (ROOT / "global-apigw/examples/clients.pem").read_text()
 UPDATES = tomllib.loads(Path(__file__).with_name("updates.toml").read_text())
 
 
@@ -89,6 +90,8 @@ class Synth:
         )  # fmt: skip
         self.made: dict[str, Document] = {}
         self.file = scratch / "services.toml"
+        for name, text in (("clients.pem", CLIENTS), ("other.pem", CLIENTS * 2)):
+            (scratch / name).write_text(text)
 
     def __call__(self, registry: Registry | None = None, **changed: str) -> Document:
         key = json.dumps([registry, changed], sort_keys=True)
@@ -140,13 +143,15 @@ def upload(account: str, key: str, content: str | bytes) -> str:
 
 
 def upload_assets(account: str, template: Document) -> None:
-    """moto reads the code of a function when it makes the function."""
+    """moto reads the code of a function when it makes the function, and the rehearsal the truststore of a domain."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as code:
         code.writestr("index.py", "")
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             upload(account, resource["Properties"]["Code"]["S3Key"], archive.getvalue())
+        elif mutual := resource.get("Properties", {}).get("MutualTlsAuthentication"):
+            upload(account, mutual["TruststoreUri"].rpartition("/")[2], CLIENTS)
 
 
 def ignore(step: str, type: str) -> None:

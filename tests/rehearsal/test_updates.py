@@ -24,6 +24,7 @@ from .in_process import OPEN, SECURED, UPDATES, Registry, Synth, Team, accounts,
 
 pytestmark = pytest.mark.slow
 CHANGES = {each["is"]: each for each in UPDATES["change"]}
+DOMAIN = tomllib.loads((ROOT / "global-apigw/examples/production.toml").read_text())["api"]["domain"]
 
 
 def edited(change: dict[str, Any]) -> tuple[Registry, Registry]:
@@ -49,11 +50,10 @@ def edit(registry: Registry, changes: Iterable[tuple[str, Any]]) -> None:
 
 def own_domain() -> None:
     """The certificate and the hosted zone of examples/production.toml; moto gives ids of its own."""
-    domain = tomllib.loads((ROOT / "global-apigw/examples/production.toml").read_text())["api"]["domain"]
-    issue(GATEWAY, domain["name"], domain["certificate"])
+    issue(GATEWAY, DOMAIN["name"], DOMAIN["certificate"])
     zone = client("route53", GATEWAY, REGION).create_hosted_zone(Name="example.com.", CallerReference="rehearsal")
     zones = route53_backends[GATEWAY]["aws"].zones
-    zones[domain["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
+    zones[DOMAIN["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,8 @@ def test_clients_find_the_domain_by_both_kinds_of_addresses(team: Team) -> None:
     [http] = api.get_apis()["Items"]
     [mapping] = api.get_api_mappings(DomainName="api.example.com")["Items"]
     assert (http["DisableExecuteApiEndpoint"], mapping["ApiId"], mapping["Stage"]) == (True, http["ApiId"], "$default")
+    [name] = api.get_domain_names()["Items"]
+    assert name["MutualTlsAuthentication"]["TruststoreUri"].endswith(".pem")
     records = route53.list_resource_record_sets(HostedZoneId="Z0123456789ABCDEFGHIJ")["ResourceRecordSets"]
     found = {each["Type"]: each["AliasTarget"]["DNSName"] for each in records if "AliasTarget" in each}
     assert found == dict.fromkeys(("A", "AAAA"), "d-api.example.com.execute-api.amazonaws.com")
@@ -152,6 +154,12 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
         (provided.delete_load_balancer, {"LoadBalancerArn": of_provider["LoadBalancerArn"]}, "ResourceInUse"),
         (ec2.delete_security_group, {"GroupId": ends[0]["Groups"][0]["GroupId"]}, "DependencyViolation"),
     ]
+    bucket = f"cdk-hnb659fds-assets-{GATEWAY}-{REGION}"
+    client("s3", GATEWAY, REGION).put_object(Bucket=bucket, Key="text.pem", Body=b"no PEM")
+    named = {"DomainName": DOMAIN["name"], "DomainNameConfigurations": [{"CertificateArn": DOMAIN["certificate"]}]}
+    for uri in (f"s3://{bucket}/none.pem", f"s3://{bucket}/text.pem", "s3://none/none.pem"):
+        mutual = {"MutualTlsAuthentication": {"TruststoreUri": uri}}
+        refused.append((api.create_domain_name, {**named, **mutual}, "BadRequest.*truststore"))
     for call, arguments, reason in refused:
         with pytest.raises(ClientError, match=reason):
             call(**arguments)
