@@ -18,6 +18,7 @@ from moto import mock_aws
 from moto.acm.models import acm_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.moto_api._internal import mock_random
+from moto.route53.models import route53_backends
 
 from tools.synth import ROOT, Document, settings
 
@@ -48,8 +49,9 @@ Registry = dict[str, Any]
 Routes = dict[str, dict[str, Any]]  # by route key
 
 
-OPEN, SECURED = (
-    tomllib.loads((ROOT / "global-apigw" / name).read_text()) for name in ("services.toml", "examples/secured.toml")
+OPEN, SECURED, EVERYTHING = (
+    tomllib.loads((ROOT / "global-apigw" / name).read_text())
+    for name in ("services.toml", "examples/secured.toml", "examples/everything.toml")
 )
 CLIENTS = (ROOT / "global-apigw/examples/clients.pem").read_text()
 UPDATES = tomllib.loads(Path(__file__).with_name("updates.toml").read_text())
@@ -210,6 +212,15 @@ def issue(account: str, name: str, arn: str = "", region: str = REGION) -> str:
     certificate.arn, certificate.status = arn or made, "ISSUED"
     certificates[certificate.arn] = certificate
     return str(certificate.arn)
+
+
+def own_domain() -> None:
+    """The certificate and the hosted zone of the examples; moto gives ids of its own."""
+    domain = EVERYTHING["api"]["domain"]
+    issue(GATEWAY, domain["name"], domain["certificate"])
+    zone = client("route53", GATEWAY, REGION).create_hosted_zone(Name="example.com.", CallerReference="rehearsal")
+    zones = route53_backends[GATEWAY]["aws"].zones
+    zones[domain["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
 
 
 def provider(account: str, region: str = REGION, zones: Sequence[str] = ZONES, regions: Sequence[str] = ()) -> str:

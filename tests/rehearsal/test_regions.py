@@ -10,7 +10,7 @@ import pytest
 from .bindings import client
 from .environment import EC2, ECS, GATEWAY, REGION, access_key
 from .faults import opened
-from .in_process import SECURED, Synth, accounts, deploy, provider
+from .in_process import EVERYTHING, SECURED, Synth, Team, accounts, deploy, own_domain, provider
 
 # isort: split
 # After faults.py, which makes it importable.
@@ -44,6 +44,20 @@ def test_an_endpoint_reaches_a_service_in_another_region(synth: dict[str, Synth]
     assert [each["VpcEndpointId"] for each in connections] == [
         each["VpcEndpointId"] for each in ends if each["ServiceName"] == found["TODO_SERVICE_NAME"]
     ]
+
+
+def test_a_registry_with_everything_is_deployed_and_every_route_leads_to_its_service(synth: dict[str, Synth]) -> None:
+    own_domain()
+    found = {"DOGNAME_SERVICE_NAME": provider(ECS, FAR, FAR_ZONES, (FAR, REGION)), "TODO_SERVICE_NAME": provider(EC2)}
+    team = Team(synth["global-apigw"], found)
+    assert team.deploy(EVERYTHING).status == "CREATE_COMPLETE"  # with a look at the routes
+    api = client("apigatewayv2", GATEWAY, REGION)
+    [name] = api.get_domain_names()["Items"]
+    assert name["MutualTlsAuthentication"]["TruststoreUri"].endswith(".pem")
+    [http] = api.get_apis()["Items"]
+    integrations = api.get_integrations(ApiId=http["ApiId"])["Items"]
+    names = {each["TlsConfig"]["ServerNameToVerify"] for each in integrations}
+    assert names == {"dogs.example.com", "todo.example.com"}
 
 
 def test_the_doctor_sees_that_a_service_in_another_region_is_there(synth: dict[str, Synth]) -> None:

@@ -13,18 +13,30 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
 
 from tests.conftest import ROOT
 
 from .bindings import client
 from .environment import EC2, ECS, FOLDER, GATEWAY, REGION
-from .in_process import OPEN, SECURED, UPDATES, Registry, Synth, Team, accounts, deploy, issue, provider
+from .in_process import (
+    EVERYTHING,
+    OPEN,
+    SECURED,
+    UPDATES,
+    Registry,
+    Synth,
+    Team,
+    accounts,
+    deploy,
+    issue,
+    own_domain,
+    provider,
+)
 
 pytestmark = pytest.mark.slow
 CHANGES = {each["is"]: each for each in UPDATES["change"]}
-DOMAIN = tomllib.loads((ROOT / "global-apigw/examples/production.toml").read_text())["api"]["domain"]
+DOMAIN = EVERYTHING["api"]["domain"]
 
 
 def edited(change: dict[str, Any]) -> tuple[Registry, Registry]:
@@ -46,14 +58,6 @@ def edit(registry: Registry, changes: Iterable[tuple[str, Any]]) -> None:
             del place[last]
         else:
             place[last] = value
-
-
-def own_domain() -> None:
-    """The certificate and the hosted zone of examples/production.toml; moto gives ids of its own."""
-    issue(GATEWAY, DOMAIN["name"], DOMAIN["certificate"])
-    zone = client("route53", GATEWAY, REGION).create_hosted_zone(Name="example.com.", CallerReference="rehearsal")
-    zones = route53_backends[GATEWAY]["aws"].zones
-    zones[DOMAIN["hosted_zone"]] = zones.pop(zone["HostedZone"]["Id"].rpartition("/")[2])
 
 
 @pytest.fixture(scope="module")
