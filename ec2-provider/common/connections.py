@@ -14,7 +14,7 @@ ROW = "{VpcEndpointId:<24}{VpcEndpointState:<19}{VpcEndpointOwner:<14}{CreationT
 
 def find_connections(session: boto3.Session, settings: Settings, service: str) -> dict[str, dict[str, Any]]:
     """The connections to the endpoint service, and the requests for one, by the id of the endpoint."""
-    ec2 = session.client("ec2", region_name=settings.region)
+    ec2: Any = session.client("ec2", region_name=settings.region)
     wanted = [{"Name": "service-id", "Values": [service]}]
     pages = ec2.get_paginator("describe_vpc_endpoint_connections").paginate(Filters=wanted)
     return {each["VpcEndpointId"]: each for page in pages for each in page["VpcEndpointConnections"]}

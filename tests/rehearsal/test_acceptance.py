@@ -87,8 +87,8 @@ def test_a_deploy_stops_until_the_provider_has_accepted(
         connections(id)
 
     # A switch of the setting changes no connection.
-    for changed, required in (({}, False), ({"ACCEPTANCE": "manual"}, True)):
-        done = deploy(EC2, synth[FOLDER[EC2]](**changed))
+    for acceptance, required in (("", False), ("manual", True)):
+        done = deploy(EC2, synth[FOLDER[EC2]](ACCEPTANCE=acceptance))
         [now] = client("ec2", EC2, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
         assert (done.status, now["AcceptanceRequired"]) == ("UPDATE_COMPLETE", required), done.reasons
         assert now["ServiceName"] == service["ServiceName"] and faults() == []
