@@ -189,6 +189,15 @@ def test_the_output_has_the_blogs_name_and_is_the_address_for_clients(
     Template.from_json(production).has_output("HttpApiEndpoint", {"Value": "https://api.example.com"})
 
 
+def test_over_tls_routes_lead_to_other_integrations(document: dict[str, Any], over_tls: dict[str, Any]) -> None:
+    # An update that takes TLS from an integration might leave it there.
+    before, after = (
+        {name for name, body in each["Resources"].items() if body["Type"] == f"{API}Integration"}
+        for each in (document, over_tls)
+    )
+    assert len(before) == len(after) and before.isdisjoint(after)
+
+
 def test_a_domain_adds_its_own_resources_and_its_truststore_changes_what_sees_the_client(
     document: dict[str, Any], production: dict[str, Any]
 ) -> None:

@@ -87,7 +87,7 @@ def test_a_first_create_that_fails_leaves_nothing_and_the_next_one_goes_through(
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_route_is_out_of_order_while_a_deploy_changes(team: Team, name: str) -> None:
     before, after = edited(CHANGES[name])
-    team.deploy(before)
+    team.begin(before)
     for registry in (after, before):
         done = team.deploy(registry)
         assert done.status == "UPDATE_COMPLETE", done.reasons
@@ -96,7 +96,7 @@ def test_no_route_is_out_of_order_while_a_deploy_changes(team: Team, name: str) 
 
 
 def test_clients_find_the_domain_by_both_kinds_of_addresses(team: Team) -> None:
-    team.deploy(edited({"of": "examples/production.toml"})[0])
+    team.begin(edited({"of": "examples/production.toml"})[0])
     api, route53 = (client(service, GATEWAY, REGION) for service in ("apigatewayv2", "route53"))
     [http] = api.get_apis()["Items"]
     [mapping] = api.get_api_mappings(DomainName="api.example.com")["Items"]
@@ -106,13 +106,13 @@ def test_clients_find_the_domain_by_both_kinds_of_addresses(team: Team) -> None:
     records = route53.list_resource_record_sets(HostedZoneId="Z0123456789ABCDEFGHIJ")["ResourceRecordSets"]
     found = {each["Type"]: each["AliasTarget"]["DNSName"] for each in records if "AliasTarget" in each}
     assert found == dict.fromkeys(("A", "AAAA"), "d-api.example.com.execute-api.amazonaws.com")
-    team.deploy(OPEN)
+    team.begin(OPEN)
     records = route53.list_resource_record_sets(HostedZoneId="Z0123456789ABCDEFGHIJ")["ResourceRecordSets"]
     assert {each["Type"] for each in records} == {"NS", "SOA"} and not api.get_domain_names()["Items"]
 
 
 def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
-    team.deploy(SECURED)
+    team.begin(SECURED)
     api, elb, ec2 = (client(service, GATEWAY, REGION) for service in ("apigatewayv2", "elbv2", "ec2"))
     id = {"ApiId": api.get_apis()["Items"][0]["ApiId"]}
     [route] = [each for each in api.get_routes(**id)["Items"] if each["RouteKey"] == "POST /todo"]
@@ -171,7 +171,7 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
 
 def test_a_failure_at_any_step_is_rolled_back_and_the_next_deploy_goes_through(team: Team) -> None:
     _, many = edited(UPDATES["many"])
-    team.deploy(OPEN)
+    team.begin(OPEN)
     steps = len(team.deploy(many).steps)
     team.deploy(OPEN)
     for number in range(steps):
@@ -326,7 +326,7 @@ def test_fails_when_a_change_is_not_modelled_and_when_only_metadata_changes(
 
 
 def test_a_provider_that_comes_back_under_another_name_is_reached_again(team: Team) -> None:
-    team.deploy(OPEN)
+    team.begin(OPEN)
     ec2 = client("ec2", EC2, REGION)
     old = team.names["TODO_SERVICE_NAME"]
     [service] = [
