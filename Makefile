@@ -98,9 +98,11 @@ deploy-ec2: $(UV) ## Build the bundle and deploy ec2-provider
 
 .PHONY: deploy-gateway
 deploy-gateway: $(UV) ## Deploy global-apigw, with the service names of the providers
-	@$(PYTHON) tools/service_names.py make --silent -C global-apigw deploy $(call as,GATEWAY)
-	@sed -n -e 's|.*"DomainRecord": "\(.*\)".*|create this DNS record, if it is not there yet: \1|p' \
-		-e 's|.*"HttpApiEndpoint": "\(.*\)".*|deployed; try it: make smoke URL=\1|p' global-apigw/.outputs/global-apigw.json
+	@# Its outputs are newer than the template also if the deploy ends with an endpoint that waits for acceptance.
+	@code=0; $(PYTHON) tools/service_names.py make --silent -C global-apigw deploy $(call as,GATEWAY) || code=$$?; \
+	test ! global-apigw/.outputs/global-apigw.json -nt global-apigw/cdk.out/manifest.json || sed -n -e 's|.*"DomainRecord": "\(.*\)".*|create this DNS record, if it is not there yet: \1|p' \
+		-e 's|.*"HttpApiEndpoint": "\(.*\)".*|deployed; try it: make smoke URL=\1|p' global-apigw/.outputs/global-apigw.json; \
+	exit $$code
 
 .PHONY: deploy
 deploy: $(UV) ## Deploy all three in order, each to its account with its profile
@@ -142,7 +144,7 @@ all_are_set = $(if $(call missing,$(1)),$(error $(call missing,$(1)) missing: al
 .PHONY: doctor
 doctor: $(UV) ## Say what is broken between a route and its service: ROUTE="GET /dogs", without it every route
 	$(call of_local)
-	@$(if $(LOCAL_URL),PYTHONPATH=global-apigw global-apigw/$(PY) -m tools.doctor "$(LOCAL_URL)" "$$ROUTE",\
+	@$(if $(LOCAL_URL),$(MAKE) --silent -C ecs-provider synth && PYTHONPATH=global-apigw global-apigw/$(PY) -m tools.doctor "$(LOCAL_URL)" "$$ROUTE",\
 		$(MAKE) --silent -C global-apigw doctor $(call as,GATEWAY) OTHER_PROFILES="$(ECS_PROFILE) $(EC2_PROFILE)")
 
 # A URL means the local run, which leaves its log.

@@ -58,7 +58,7 @@ def test_the_gateway_connects_to_the_provider_s_port_and_checks_its_health(
     assert listener.properties["Port"] == service["endpoint_port"]
     assert group.properties["Port"] == 8080  # where the services listen
     ports = r"PORT, TLS_PORT = 8080, (\d+)"
-    assert number(folder, "common/endpoint_service.py", ports) == number("global-apigw", "infra/registry.py", ports)
+    assert number(folder, "common/endpoint_service.py", ports) == number("global-apigw", "infra/conflicts.py", ports)
     assert group.properties["HealthCheckPath"] == service["health_path"]
     # No client reaches the health check: it is internal, and internal paths have no route.
     assert OPENAPI[folder]["paths"][service["health_path"]]["get"]["x-internal"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 
-from common.checks import CheckError, stack_resources
+from common.checks import CheckError, stack_resources, state_of
 from common.settings import Settings
 
 CONNECTED = ("available", "pending", "pendingAcceptance")
@@ -17,7 +17,8 @@ def find_connections(session: boto3.Session, settings: Settings, service: str) -
     ec2: Any = session.client("ec2", region_name=settings.region)
     wanted = [{"Name": "service-id", "Values": [service]}]
     pages = ec2.get_paginator("describe_vpc_endpoint_connections").paginate(Filters=wanted)
-    return {each["VpcEndpointId"]: each for page in pages for each in page["VpcEndpointConnections"]}
+    found = [each for page in pages for each in page["VpcEndpointConnections"]]
+    return {each["VpcEndpointId"]: each | {"VpcEndpointState": state_of(each["VpcEndpointState"])} for each in found}
 
 
 def check_connections(session: boto3.Session, settings: Settings) -> None:

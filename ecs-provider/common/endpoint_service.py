@@ -66,7 +66,7 @@ class EndpointService(Construct):
             vpc_endpoint_service_load_balancers=[self.load_balancer],
             acceptance_required=acceptance_required,
             allowed_principals=[iam.ArnPrincipal(allowed_principal)],
-            # With the own region: nobody says whether it belongs to a list without it.
+            # With the own region, which "you can't remove": the page privatelink-share-your-services.html of AWS.
             allowed_regions=[*dict.fromkeys([Stack.of(self).region, *regions])] if regions else None,
         )
         self.name = service.vpc_endpoint_service_name

@@ -136,6 +136,11 @@ def check_listener_certificate(session: boto3.Session, settings: Any) -> None:
         check_certificate(session, settings, settings.certificate_arn, "CERTIFICATE_ARN")
 
 
+def state_of(text: str) -> str:
+    """The state of an endpoint as EC2 documents it; its SDKs have a capital letter (*assumed*: AWS may answer either)."""
+    return text[:1].lower() + text[1:]
+
+
 def print_unknown(subject: str, error: Exception) -> None:
     """A deploy may go on without the right to read the subject of a check."""
     print(f"not checked: {subject}, which could not be read: {error}")

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -50,7 +50,7 @@ REGIONS = Variable(
     "eu-west-1,us-east-1",
     "",
     _list,
-    "no API of another region connects any more",
+    "new endpoints in other regions are refused",
 )
 ACCEPTANCE = Variable("ACCEPTANCE", "(manual)?", "manual", "", without="each new endpoint is accepted at once")
 
@@ -116,6 +116,8 @@ class Settings:
         if region := values.get("region"):
             values["zone_ids"] = values.get("zone_ids") or tuple(ZONES["regions"].get(region, ()))
             problems += _region_problems(region, values["zone_ids"], values.get("alarm_topic_arn", ""))
+        if values.get("supported_regions"):
+            problems += cross_region_problems(values["zone_ids"])
         return values, problems
 
     @classmethod
@@ -153,6 +155,13 @@ def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]
         else:
             values[key] = convert(value)
     return values, problems
+
+
+def cross_region_problems(zones: Iterable[str]) -> Iterator[str]:
+    """The problems of a stack that is connected with another region."""
+    if closed := [zone for zone in zones if zone in ZONES["without_cross_region"]]:
+        yield (f"PrivateLink connects no other region to zone {' or '.join(closed)}; choose two others of the region: "
+               "AZ_IDS=<id>,<id>")  # fmt: skip
 
 
 def _region_problems(region: str, zones: tuple[str, ...], topic: str) -> Iterator[str]:

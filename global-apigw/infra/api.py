@@ -55,8 +55,8 @@ class Api(Construct):
             protocol_type="HTTP",
             cors_configuration=cors or None,
             ip_address_type="dualstack",
-            # Said in both cases: whether an update without the property turns the endpoint on again is not documented.
-            disable_execute_api_endpoint=registry.api.domain and not registry.api.default_endpoint,
+            # With a domain, true and false are both written: AWS does not document what an update without the property does.
+            disable_execute_api_endpoint=None if registry.api.domain is None else not registry.api.default_endpoint,
         )
         groups, subnets = [self.security_group.security_group_id], [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self._vpc_link = apigateway.CfnVpcLink(
@@ -74,6 +74,8 @@ class Api(Construct):
         certificate = CLIENT_LOG if registry.api.domain and registry.api.domain.truststore else {}
         self._log_format = ACCESS_LOG_FORMAT | certificate
         self._client = {"overwrite:header.x-client-cert-subject": CLIENT_LOG["subjectDN"]} if certificate else {}
+        if registry.api.domain and not certificate:  # perhaps the domain had a truststore, on which services rely
+            self._client = {"remove:header.x-client-cert-subject": "''"}
         self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
         self.url = self.api.attr_api_endpoint

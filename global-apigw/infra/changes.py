@@ -73,7 +73,8 @@ def read_api(document: Document) -> Api:
         group, endpoint = behind(template, listener.properties)
         name = endpoint_name(template, endpoint)
         names[listener.logical_id] = name
-        targets = f"{endpoint.properties['ServiceName']}:{group.properties['Port']}"
+        region = endpoint.properties.get("ServiceRegion")
+        targets = f"{endpoint.properties['ServiceName']}:{group.properties['Port']}{f' in {region}' if region else ''}"
         services[name] = Service(listener.properties["Port"], targets, group.properties["HealthCheckPath"])
     routes = [_route(template, route.properties, stage.properties, names) for route in template.of_type(f"{API}Route")]
     shapes = {re.sub(r"\{\w+\}", "{}", route.key): route for route in routes}
@@ -184,7 +185,10 @@ def _addresses(before: Api, after: Api) -> Iterator[Change]:
             yield Change(5, name, "is a new address of the API")
         elif old != admitted:
             change = f"admits {admitted}; deployed: {old}"
-            yield Change(2, name, change, ACCEPT) if admitted == EVERYBODY else Change(5, name, change)
+            yield Change(2, name, change, ACCEPT) if EVERYBODY in (old, admitted) else Change(5, name, change)
+    if GENERATED not in before.addresses and {*after.addresses} == {GENERATED}:
+        yield Change(2, GENERATED, "is turned on in the deploy that removes the domain; if AWS ignores that, no address is "
+                                   "left; deploy it beside the domain first", REFUSED)  # fmt: skip
 
 
 def _protocol(route: Route) -> str:

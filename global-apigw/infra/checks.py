@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
-from common.checks import CheckError, check_certificate, stack_resources
+from common.checks import CheckError, check_certificate, stack_resources, state_of
 from infra.settings import GatewaySettings
 
 ISSUER_TIMEOUT_SECONDS = 5
@@ -56,7 +56,7 @@ def check_services(session: boto3.Session, settings: GatewaySettings) -> None:
             )
             print(f"{told} or after this deploy: its team runs make connections in its folder")
         if is_far:
-            continue  # an endpoint to another region may be in any zone
+            continue  # the zones need not match
         zones = _zone_ids(ec2, service)
         if missing := [zone for zone in settings.zone_ids if zone not in zones]:
             raise CheckError(
@@ -79,6 +79,16 @@ def check_accepted(session: boto3.Session, settings: GatewaySettings) -> None:
         sys.exit("\n".join(waiting))
 
 
+def print_truststore_warnings(session: boto3.Session, settings: GatewaySettings) -> None:
+    """API Gateway takes a truststore with an expired or a weak certificate, and warns."""
+    if (domain := settings.registry.api.domain) and domain.truststore:
+        api = session.client("apigatewayv2", region_name=settings.region)
+        for warning in api.get_domain_name(DomainName=domain.name)["MutualTlsAuthentication"].get(
+            "TruststoreWarnings", []
+        ):
+            print(f"API Gateway warns of the truststore {domain.truststore}: {warning}")
+
+
 def _describe(ec2: Any, settings: GatewaySettings, variable: str) -> Any:
     """The endpoint service as this account sees it."""
     region = settings.regions[variable]
@@ -95,7 +105,7 @@ def _endpoints(session: boto3.Session, settings: GatewaySettings) -> Iterator[tu
     pages = session.client("ec2", region_name=settings.region).get_paginator("describe_vpc_endpoints").paginate()
     for each in pages.search("VpcEndpoints[]"):
         if each["VpcEndpointId"] in own and each["ServiceName"] in variables:
-            yield variables[each["ServiceName"]], each["VpcEndpointId"], each["State"]
+            yield variables[each["ServiceName"]], each["VpcEndpointId"], state_of(each["State"])
 
 
 def _zone_ids(ec2: Any, service: Mapping[str, Any]) -> set[str]:
@@ -140,7 +150,7 @@ def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
     try:
         problems = [*_domain_problems(session, settings)]
     except ClientError as error:
-        problems = [f"hosted_zone cannot be read: {error}; correct it"]
+        problems = [f"hosted_zone cannot be read: {error}; correct it, or get the right route53:GetHostedZone"]
     if problems:
         raise CheckError(f"[api.domain] of the registry: {'; '.join(problems)}")
 

@@ -33,7 +33,11 @@ def conflicts(document: Any) -> Iterator[str]:
     if len(routes) > MAX_ROUTES:
         yield f"services has {len(routes)} routes, expected at most {MAX_ROUTES}"
     yield from _duplicates(services, routes)
+    regions: dict[str, str] = {}
     for name, service in services:
+        variable, region = str(service.get("endpoint_service")), service.get("region", "")
+        if (other := regions.setdefault(variable, region)) != region:
+            yield f"services.{name}.region is {region!r}, expected {other!r}, as in another entry with {variable}"
         wrong, right, kind = (PORT, TLS_PORT, "for") if "tls" in service else (TLS_PORT, PORT, "without")
         if service.get("endpoint_port") == wrong:
             yield f"services.{name}.endpoint_port is {wrong}, expected a port {kind} TLS, such as {right}, or correct its tls"

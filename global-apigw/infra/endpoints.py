@@ -54,7 +54,8 @@ class Endpoints:
             vpc=self._vpc,
             service=ec2.InterfaceVpcEndpointService(service_name, port),
             security_groups=[self._security_group],
-            service_region=service.region or None,
+            # To name the own region would replace an endpoint.
+            service_region=service.region if service.region != Stack.of(scope).region else None,
             private_dns_enabled=False,
             open=False,
         )

@@ -35,7 +35,7 @@ NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-TRUSTSTORE = f"the path, from the registry, of a .pem file with 1 to {MAX_TRUSTED:,} certificates and at most 1 MB"
+TRUSTSTORE = f"a .pem file beside the registry, with 1 to {MAX_TRUSTED:,} certificates, no key, and at most 1 MB"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -73,7 +73,7 @@ class Domain(Table):
     hosted_zone: str | None = Field(
         default=None, pattern="^Z[A-Z0-9]{1,31}$", description='the id of a hosted zone such as "Z0123456789ABCDEFGHIJ"'
     )
-    truststore: str | None = Field(default=None, pattern=r"\.pem$", description=TRUSTSTORE)
+    truststore: str | None = Field(default=None, pattern=r"^[\w.-]+\.pem$", description=TRUSTSTORE)
 
     @field_validator("truststore")
     @classmethod
@@ -83,7 +83,11 @@ class Domain(Table):
         with suppress(OSError):  # no such file, or no PEM
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
             text = file.read_text()
-            if 1 <= text.count("BEGIN CERTIFICATE") <= MAX_TRUSTED and len(text) <= MAX_TRUSTSTORE_BYTES:
+            if (
+                1 <= text.count("BEGIN CERTIFICATE") <= MAX_TRUSTED
+                and len(text) <= MAX_TRUSTSTORE_BYTES
+                and "PRIVATE KEY" not in text
+            ):
                 return str(file)
         raise ValueError(TRUSTSTORE)
 

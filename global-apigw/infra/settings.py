@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from common.settings import Settings, SettingsError, Variable, read_variables, variable
+from common.settings import Settings, SettingsError, Variable, cross_region_problems, read_variables, variable
 from infra.registry import Registry, load_registry
 
 SERVICES = Path(__file__).resolve().parent.parent / "services.toml"
@@ -42,6 +42,8 @@ class GatewaySettings(Settings):
         stand_ins = {name: STAND_IN.format(*places[name]) for name in names if is_local}
         variables = {name: Variable(name, NAME, EXAMPLE, stand_ins.get(name)) for name in names}
         service_names, wrong = read_variables(environ, variables)
+        if {service.region for service in services.values()} - {"", values.get("region", "")}:
+            wrong += cross_region_problems(values.get("zone_ids", ()))
         if problems or wrong:
             raise SettingsError(problems + wrong)
         return cls(**values, **more, registry=registry, service_names=service_names)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from common.checks import CheckError
 from infra.checks import check_domain
-from infra.registry import Domain, load_registry
+from infra.registry import load_registry
 from tests.conftest import FOLDER, SETTINGS
 
 REGISTRY = load_registry(FOLDER / "examples/production.toml")
@@ -27,8 +27,8 @@ def check(found: Any, zone: Any, **domain: str | None) -> Any:
         found if isinstance(found, Exception) else {"Certificate": found}
     ]
     session.client().get_hosted_zone.return_value = {"HostedZone": zone}
-    values: dict[str, Any] = {**dict(REGISTRY.api.domain or ()), **domain}
-    own = Domain(**{name: value for name, value in values.items() if value is not None})
+    assert REGISTRY.api.domain
+    own = REGISTRY.api.domain.model_copy(update=domain)
     api = REGISTRY.api.model_copy(update={"domain": own})
     check_domain(session, replace(SETTINGS, registry=REGISTRY.model_copy(update={"api": api})))
     return session.client()

@@ -65,7 +65,16 @@ CLIENTS = (FOLDER / "examples/clients.pem").read_text()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no PEM", CLIENTS[:100], CLIENTS.replace("MII", "MIJ"), CLIENTS * 1001, CLIENTS + "x" * 1_000_000]
+    "text",
+    [
+        "",
+        "no PEM",
+        CLIENTS[:100],
+        CLIENTS.replace("MII", "MIJ"),
+        CLIENTS * 1001,
+        CLIENTS + "x" * 1_000_000,
+        f"{CLIENTS}-----BEGIN {'PRIVATE KEY'}-----",
+    ],
 )
 def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path: Path) -> None:
     keys = "name = 'a.b', certificate = 'arn:aws:acm:a:111111111111:certificate/0', truststore = 'a.pem'"
@@ -74,7 +83,7 @@ def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path
     (tmp_path / "services.toml").write_text(good)
     assert getattr(load_registry(tmp_path / "services.toml").api.domain, "truststore", "") == str(tmp_path / "a.pem")
     (tmp_path / "a.pem").write_text(text)
-    expected = "the path, from the registry, of a .pem file with 1 to 1,000 certificates and at most 1 MB"
+    expected = "a .pem file beside the registry, with 1 to 1,000 certificates, no key, and at most 1 MB"
     assert problems(good, tmp_path) == [f"error: api.domain.truststore is 'a.pem', expected {expected}"]
 
 

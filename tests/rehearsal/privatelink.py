@@ -1,6 +1,7 @@
 """PrivateLink between accounts, which moto lacks: who may connect to what, in which zones, where."""
 
 import ipaddress
+import tomllib
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -13,6 +14,10 @@ from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpc_service_configuration import VPCServiceConfiguration as Service
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.responses import EC2Response
+
+from tools.synth import ROOT
+
+ZONES = tomllib.loads((ROOT / "global-apigw/common/zones.toml").read_text())
 
 # The region of the service in a request: ServiceRegion of a new endpoint, ServiceRegions of a description.
 asked_region: ContextVar[str] = ContextVar("asked_region")
@@ -73,7 +78,9 @@ def create_vpc_endpoint(self: EC2Backend, **arguments: Any) -> VPCEndPoint:
         service = visible_service(self, name)
         waits = service.acceptance_required
         outside = [net.id for net in subnets if net.availability_zone_id not in zone_ids(service)]
-        if outside and asked_region.get() == self.region_name:  # an endpoint to another region may be in any zone
+        if asked_region.get() != self.region_name:  # the zones need not match
+            outside = [net.id for net in subnets if net.availability_zone_id in ZONES["without_cross_region"]]
+        if outside:
             problem = f"{name} does not support the availability zone of the subnet: {outside[0]}."
             raise EC2ClientError("InvalidParameter", f"The VPC endpoint service {problem}")
     else:  # raises if AWS has no such service

@@ -47,7 +47,8 @@ def registries(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> 
     production = (checkout.root / "global-apigw/examples/production.toml").read_text()
     (folder / "truststore.toml").write_text(production)
     (folder / "clients.pem").write_text("no PEM")
-    production = production.replace("clients.pem", str(checkout.root / "global-apigw/examples/clients.pem"))
+    (folder / "good.pem").write_text((checkout.root / "global-apigw/examples/clients.pem").read_text())
+    production = production.replace("clients.pem", "good.pem")
     (folder / "domain.toml").write_text(production.replace("acm:us-west-2", "acm:us-east-1"))
     tls = known.read_text().replace(
         "listener_port = 8081", 'listener_port = 8081\ntls = { server_name = "dogs.example.com" }'

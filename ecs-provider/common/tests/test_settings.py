@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass
 
 import pytest
 
-from common.settings import ZONES, Settings, SettingsError, switch, variable
+from common.settings import ZONES, Settings, SettingsError, cross_region_problems, switch, variable
 
 COMMON = {"AWS_ACCOUNT": "222222222222", "AWS_REGION": "us-west-2"}
 
@@ -86,6 +86,16 @@ def test_every_known_region_has_two_zones_of_its_own() -> None:
         assert all(re.fullmatch(rf"{prefix}-az[1-6]", zone) for zone in zones), region
         assert read(AWS_REGION=region).zone_ids == tuple(zones)
         assert len(set(zones)) == 2
+
+
+@pytest.mark.parametrize("zone", ZONES["without_cross_region"])
+def test_a_zone_that_no_other_region_reaches_is_a_problem(zone: str) -> None:
+    [problem] = cross_region_problems(("use1-az1", zone))
+    assert problem.startswith(f"PrivateLink connects no other region to zone {zone}; choose two others of the region")
+
+
+def test_other_zones_are_reached_from_other_regions() -> None:
+    assert [*cross_region_problems(ZONES["regions"]["us-west-2"])] == []
 
 
 @pytest.mark.parametrize("zone", ZONES["without_vpc_links"])
