@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import ACCEPTANCE, CERTIFICATE, PRINCIPAL, REGIONS, Settings, switch, variable
+from common.settings import Settings, split, switch, variable
 
 STACK = "ec2-provider"
 # The tags of all resources of the stack; an adopted table must have them too.
@@ -18,12 +18,12 @@ class Ec2Settings(Settings):
     """
 
     stack: str = STACK
-    allowed_principal: str = variable(*PRINCIPAL)
-    supported_regions: tuple[str, ...] = variable(*REGIONS)
-    acceptance: str = variable(*ACCEPTANCE)
-    certificate_arn: str = variable(*CERTIFICATE)
+    allowed_principal: str = variable("API_GATEWAY_ACCOUNT_ARN")
+    supported_regions: tuple[str, ...] = variable("SUPPORTED_REGIONS", convert=split)
+    acceptance: str = variable("ACCEPTANCE")
+    certificate_arn: str = variable("CERTIFICATE_ARN")
     table_name: str = variable(
-        "TABLE_NAME", r"([\w.-]{3,255}(,[\w.-]{3,255})?)?", "todo-restored", default="",
+        "TABLE_NAME", r"[\w.-]{3,255}(,[\w.-]{3,255})?", "todo-restored", default="",
         without="the stack's own table is served instead, and nobody sees the todos of the other one",
     )  # fmt: skip
     ephemeral: bool = switch("EPHEMERAL", without="the table stays when the stack is deleted")

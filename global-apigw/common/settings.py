@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 ZONES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("zones.toml").read_text())
-ZONE_ID = r"[a-z]+\d-az\d+"
-REGION = r"[a-z]{2}(-[a-z]+)+-\d"
-ACM = r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+"
+SHARED: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+REGION, ACM = SHARED["AWS_REGION"]["pattern"], SHARED["CERTIFICATE_ARN"]["pattern"]
 Convert = Callable[[str], Any]
 
 
@@ -22,10 +21,7 @@ class SettingsError(Exception):
 
 
 class Variable(NamedTuple):
-    """An environment variable: `pattern` matches the whole value, which `convert` turns into that of a field.
-
-    A variable without a `default` is required. `without` says what a deploy does that takes the variable back.
-    """
+    """An environment variable, as settings.toml explains; `convert` turns its value into that of a field."""
 
     name: str
     pattern: str
@@ -35,41 +31,18 @@ class Variable(NamedTuple):
     without: str = ""
 
 
-def _list(text: str) -> tuple[str, ...]:
+def split(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-# Who may connect to the endpoint service of a provider: this principal, also from these regions, at once or when the provider has
-# accepted the endpoint. The gateway has no such variables.
-PRINCIPAL = Variable(
-    "API_GATEWAY_ACCOUNT_ARN", r"arn:aws:iam::\d{12}:(root|(role|user)/.+)", "arn:aws:iam::111111111111:root"
-)
-REGIONS = Variable(
-    "SUPPORTED_REGIONS",
-    f"({REGION}(,{REGION})*)?",
-    "eu-west-1,us-east-1",
-    "",
-    _list,
-    "new endpoints in other regions are refused",
-)
-ACCEPTANCE = Variable("ACCEPTANCE", "(manual)?", "manual", "", without="each new endpoint is accepted at once")
-
-# Of the TLS listener of a provider.
-CERTIFICATE = Variable(
-    "CERTIFICATE_ARN", f"({ACM})?", "arn:aws:acm:us-west-2:222222222222:certificate/0", "", str, "APIs over TLS fail"
-)
-
-
-def variable(
-    name: str, pattern: str, example: str, default: str | None = None, convert: Convert = str, without: str = ""
-) -> Any:
-    """A field of Settings that a variable holds."""
-    return field(metadata={"variable": Variable(name, pattern, example, default, convert, without)})
+def variable(name: str, *own: Any, **more: Any) -> Any:
+    """A field of Settings that a variable holds, one of settings.toml or of a folder's own."""
+    return field(metadata={"variable": Variable(name, *own, **SHARED.get(name, {}), **more)})
 
 
 def switch(name: str, without: str = "") -> Any:
     """A field of Settings that is true when the variable is 1."""
-    return variable(name, "1?", "1", default="", convert=bool, without=without)
+    return variable(name, "1", "1", default="", convert=bool, without=without)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +53,10 @@ class Settings:
     """
 
     stack: str = ""
-    account: str = variable("AWS_ACCOUNT", r"\d{12}", "222222222222")
-    region: str = variable("AWS_REGION", REGION, "us-west-2")
-    zone_ids: tuple[str, ...] = variable(
-        "AZ_IDS",
-        f"({ZONE_ID},{ZONE_ID})?",
-        "usw2-az1,usw2-az2",
-        "",
-        _list,
-        "the zones that are known for the region come instead",
-    )
-    alarm_topic_arn: str = variable(
-        "ALARM_TOPIC_ARN",
-        r"(arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+)?",
-        "arn:aws:sns:us-west-2:222222222222:alarms",
-        default="",
-        without="the alarms tell nobody",
-    )
+    account: str = variable("AWS_ACCOUNT")
+    region: str = variable("AWS_REGION")
+    zone_ids: tuple[str, ...] = variable("AZ_IDS", convert=split)
+    alarm_topic_arn: str = variable("ALARM_TOPIC_ARN")
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *unknown: str, **more: Any) -> Self:
@@ -150,7 +110,7 @@ def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]
         value = environ.get(name) or default
         if value is None:
             problems.append(f"{name} is missing, for example {name}={example}")
-        elif not re.fullmatch(pattern, value):
+        elif value and not re.fullmatch(pattern, value):
             problems.append(f"{name} is {value!r}, expected something like {example}")
         else:
             values[key] = convert(value)

@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from common import checks
 from common.checks import CheckError
-from common.settings import CERTIFICATE, Settings, variable
+from common.settings import Settings, variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class AStack(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class AProvider(AStack):
-    certificate_arn: str = variable(*CERTIFICATE)
+    certificate_arn: str = variable("CERTIFICATE_ARN")
 
 
 FOLDER = Path(__file__).parent.parent.parent
