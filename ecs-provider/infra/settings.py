@@ -23,6 +23,6 @@ class EcsSettings(Settings):
         "IMAGE_TAG",
         r"(?!None$)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}",  # the AWS CLI prints None for nothing
         "001",
-        image_tag(),
+        default=image_tag(),
         without="the image is the one of image/ here",
     )

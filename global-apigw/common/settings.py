@@ -35,9 +35,10 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
-def variable(name: str, *own: Any, **more: Any) -> Any:
-    """A field of Settings that a variable holds, one of settings.toml or of a folder's own."""
-    return field(metadata={"variable": Variable(name, *own, **SHARED.get(name, {}), **more)})
+def variable(name: str, pattern: str = "", example: str = "", **more: Any) -> Any:
+    """A field of Settings that a variable holds, one of settings.toml or one with a `pattern` and an `example`."""
+    known = SHARED.get(name) or {"pattern": pattern, "example": example}
+    return field(metadata={"variable": Variable(name, **known, **more)})
 
 
 def switch(name: str, without: str = "") -> Any:
