@@ -108,7 +108,7 @@ def test_the_task_role_may_do_nothing(template: Template) -> None:
 
 def test_with_a_certificate_the_load_balancer_takes_tls_beside_plain_tcp(template: Template, tmp_path: Path) -> None:
     arn = "arn:aws:acm:us-west-2:222222222222:certificate/0"
-    stack = build({**ENVIRON, "CERTIFICATE_ARN": arn}, outdir=str(tmp_path)).node.find_child("ecs-provider")
+    stack = build({**ENVIRON, "CERTIFICATE_ARN": arn}, outdir=str(tmp_path)).node.find_child(settings.EcsSettings.stack)
     assert isinstance(stack, Stack)
     listeners = Template.from_stack(stack).find_resources("AWS::ElasticLoadBalancingV2::Listener")
     [plain] = template.find_resources("AWS::ElasticLoadBalancingV2::Listener").items()
