@@ -121,7 +121,9 @@ def test_the_doctor_reads_three_deployed_accounts_and_changes_nothing(
     assert sentence == f"503: no healthy target behind dog-names in {ECS} (0 registered); {look}"
     whole = deployed.gateway.run("make doctor", environment.shell(GATEWAY, ROUTE="GET /todo"))
     assert whole.returncode == 0 and "unseen  provider " in whole.stdout, whole.stdout
-    assert whole.stdout.splitlines()[-1].startswith("nothing is broken; not seen (no profile for its account, no right")
+    assert whole.stdout.splitlines()[-1].startswith(
+        "nothing is broken; not seen (no profile for its account, or no right"
+    )
     assert environment.writes(since) == []
 
 
