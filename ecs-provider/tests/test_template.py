@@ -8,6 +8,7 @@ from aws_cdk import Stack
 from aws_cdk.assertions import Match, Template
 
 from app import build
+from common.settings import SettingsError
 from infra import settings
 from tests.conftest import ENVIRON
 
@@ -130,3 +131,10 @@ def test_a_resource_that_other_teams_use_keeps_its_logical_id(template: Template
 
 def test_the_output_has_the_name_that_the_gateway_team_was_told(template: Template) -> None:
     template.has_output("ecsvpcendpointservicename", {})
+
+
+def test_fails_when_a_zone_takes_no_part_in_other_regions() -> None:
+    seoul = {**ENVIRON, "AWS_REGION": "ap-northeast-2"}
+    settings.EcsSettings.read(seoul)
+    with pytest.raises(SettingsError, match="connects no other region to zone apne2-az2; choose two others"):
+        settings.EcsSettings.read({**seoul, "SUPPORTED_REGIONS": "us-west-2"})

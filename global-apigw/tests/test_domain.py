@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
-from infra.checks import check_domain
+from infra.checks import check_domain, print_truststore_warnings
 from infra.registry import load_registry
 from tests.conftest import FOLDER, SETTINGS
 
@@ -83,3 +83,14 @@ def test_fails_when_the_deploy_would_fail(certificate: Any, zone: Any, arn: str,
     with pytest.raises(CheckError) as error:
         check(certificate, zone, certificate=arn)
     assert str(error.value).startswith(f"error: [api.domain] of the registry: {message}")
+
+
+@pytest.mark.parametrize("warnings", [[], ["certificate 1 has expired"]])
+def test_a_deploy_prints_what_api_gateway_says_of_the_truststore(
+    warnings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = MagicMock()
+    session.client().get_domain_name.return_value = {"MutualTlsAuthentication": {"TruststoreWarnings": warnings}}
+    print_truststore_warnings(session, replace(SETTINGS, registry=REGISTRY))
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition("clients.pem: ")[2] for line in printed] == warnings

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it
 
 from common.settings import SettingsError
 from infra.registry import Api, Route, Throttle, load_registry
+from local.authority import issue
 
 FOLDER = Path(__file__).parent.parent
 SCHEMA = json.loads((FOLDER / "services.schema.json").read_text())
@@ -73,7 +74,7 @@ CLIENTS = (FOLDER / "examples/clients.pem").read_text()
         CLIENTS.replace("MII", "MIJ"),
         CLIENTS * 1001,
         CLIENTS + "x" * 1_000_000,
-        f"{CLIENTS}-----BEGIN {'PRIVATE KEY'}-----",
+        f"{CLIENTS}<a private key>",
     ],
 )
 def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path: Path) -> None:
@@ -82,7 +83,8 @@ def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path
     (tmp_path / "a.pem").write_text(CLIENTS * 1000)
     (tmp_path / "services.toml").write_text(good)
     assert getattr(load_registry(tmp_path / "services.toml").api.domain, "truststore", "") == str(tmp_path / "a.pem")
-    (tmp_path / "a.pem").write_text(text)
+    key = issue(tmp_path, "client").with_name("client-key.pem").read_text()
+    (tmp_path / "a.pem").write_text(text.replace("<a private key>", key))
     expected = "a .pem file beside the registry, with 1 to 1,000 certificates, no key, and at most 1 MB"
     assert problems(good, tmp_path) == [f"error: api.domain.truststore is 'a.pem', expected {expected}"]
 

@@ -8,10 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
+from common.settings import SettingsError
 from infra import checks
 from infra.checks import check_accepted, check_region, check_services
 from infra.settings import GatewaySettings
-from tests.conftest import SETTINGS
+from tests.conftest import FOLDER, SETTINGS
 
 DOGS, TODO = (f"com.amazonaws.vpce.us-west-2.vpce-svc-{number}" for number in ("0d09", "070d"))
 # The names that the gateway's account gives to its zones; every account has other names.
@@ -132,3 +133,11 @@ def test_fails_when_a_deployed_endpoint_is_not_accepted(
         f"error: deployed, but the endpoint vpce-2 of TODO_SERVICE_NAME is {state}: the team of account 333333333333 must run "
         "make connections ACCEPT=vpce-2 in its folder; then run make doctor here, and no second deploy"
     )
+
+
+def test_fails_when_a_zone_of_the_gateway_takes_no_part_in_other_regions() -> None:
+    names = {"DOGNAME_SERVICE_NAME": FAR, "TODO_SERVICE_NAME": DOGS}
+    here = {"AWS_ACCOUNT": "111111111111", "AWS_REGION": "ap-northeast-2", **names}
+    GatewaySettings.read(here)
+    with pytest.raises(SettingsError, match="connects no other region to zone apne2-az2; choose two others"):
+        GatewaySettings.read({**here, "SERVICES": str(FOLDER / "examples/everything.toml")})

@@ -44,7 +44,7 @@ def test_a_destroy_goes_on_when_nobody_is_connected(state: str) -> None:
 
 
 def test_connections_are_listed_with_the_command_that_accepts_one(capsys: pytest.CaptureFixture[str]) -> None:
-    connections(found := session("available", "pendingAcceptance"), settings(), environ={"ACCEPT": ""})
+    connections(found := session("available", "PendingAcceptance"), settings(), environ={"ACCEPT": ""})
     assert capsys.readouterr().out.splitlines() == [
         "endpoint                state              account       created",
         "vpce-0                  available          111111111111  2026-11-30 19:12 UTC",
