@@ -11,7 +11,7 @@ from itertools import chain
 import boto3
 
 from common.account import Account, Answer, Stack, UnseenError, stacks
-from common.checks import CheckError
+from common.checks import CheckError, is_covered
 from common.hops import GROUP, LISTENER, Hop, acl_hops, group_hop, interfaces, kept_hops, listener_hop, rule_hop, tell
 from common.settings import Settings
 from common.settled import settle
@@ -52,7 +52,7 @@ def certificate_hops(account: Account, owner: str, listener: Answer, name: str, 
     for arn in (each["CertificateArn"] for each in listener.get("Certificates", ())):
         found = account.one("acm.describe_certificate", CertificateArn=arn).get("Certificate", {"Status": "gone"})
         names = {*found.get("SubjectAlternativeNames", ()), found.get("DomainName", "no name")}
-        is_named = not server or {server, f"*.{server.partition('.')[2]}"} & names
+        is_named = not server or is_covered(server, names)
         state = f"{found['Status']}, of {', '.join(sorted(names))}"
         values = {"arn": arn, "name": name, "state": state, "wanted": server or "the gateway's server_name"}
         fault = tell(found["Status"] != "ISSUED" or not is_named, "certificate", owner, **values)

@@ -1,7 +1,7 @@
 """Checks before CloudFormation starts. A check raises CheckError with the actual value, the expected one and the next step."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import boto3
@@ -128,6 +128,11 @@ def check_certificate(session: boto3.Session, settings: Settings, arn: str, wher
     if found["Status"] != "ISSUED":
         raise CheckError(f"{where} is {found['Status']}, expected ISSUED; renew it in ACM, or finish its validation")
     return found
+
+
+def is_covered(name: str, names: Set[str]) -> bool:
+    """Whether a certificate of the `names` is one of `name`. A wildcard stands for one label."""
+    return not names.isdisjoint({name, f"*.{name.partition('.')[2]}"})
 
 
 def check_listener_certificate(session: boto3.Session, settings: Any) -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
-from common.checks import CheckError, check_certificate, stack_resources, state_of
+from common.checks import CheckError, check_certificate, is_covered, stack_resources, state_of
 from infra.settings import GatewaySettings
 
 ISSUER_TIMEOUT_SECONDS = 5
@@ -160,7 +160,7 @@ def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Itera
         return
     found = check_certificate(session, settings, domain.certificate, "[api.domain] of the registry: certificate")
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
-    if names.isdisjoint({domain.name, f"*.{domain.name.partition('.')[2]}"}):  # a wildcard stands for one label
+    if not is_covered(domain.name, names):
         yield f"certificate is one of {', '.join(sorted(names))}, expected one of {domain.name}"
     # It would need an OwnershipVerificationCertificateArn: the page http-api-mutual-tls.html of the developer guide.
     if domain.truststore and found["Type"] != "AMAZON_ISSUED":
