@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import boto3
@@ -138,8 +139,12 @@ def read_document(url: str) -> Any:
     tls = ssl.create_default_context(cafile=get_cert_path(Session().get_config_variable("ca_bundle") or True))
     # Some hosts refuse the user agent of Python's client.
     request = Request(url, headers={"User-Agent": "global-apigw"})  # noqa: S310 - the registry admits only https
-    with urlopen(request, timeout=ISSUER_TIMEOUT_SECONDS, context=tls) as response:  # noqa: S310 - the same
-        body = response.read(MAX_ISSUER_BYTES + 1)
+    try:
+        with urlopen(request, timeout=ISSUER_TIMEOUT_SECONDS, context=tls) as response:  # noqa: S310 - the same
+            body = response.read(MAX_ISSUER_BYTES + 1)
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise
     if len(body) > MAX_ISSUER_BYTES:
         raise ValueError(f"more than {MAX_ISSUER_BYTES:,} bytes")
     return json.loads(body)

@@ -1,5 +1,6 @@
 """The check of the JWT issuer before a deploy, against a real server whose certificate signs itself."""
 
+import gc
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -114,6 +115,8 @@ def test_fails_when_the_authorizer_could_not_be_created(url: str, monkeypatch: p
         check(f"{url}/{kind}/")
     assert WRONG[kind][1].replace("OWN", f"{url}/{kind}") in str(error.value)
     assert "correct issuer in [api.jwt] of the registry" in str(error.value)
+    sockets = [each for each in gc.get_objects() if isinstance(each, ssl.SSLSocket) and not each.server_side]
+    assert [each for each in sockets if each.fileno() != -1] == []
 
 
 @pytest.mark.parametrize("wrong", ["https://", "https://[", "https://a b/", "https://127.0.0.1:1/"])
