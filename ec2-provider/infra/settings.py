@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.settings import Settings, split, switch, variable
+from common.provider import ProviderSettings
+from common.settings import switch, variable
 
 STACK = "ec2-provider"
 # The tags of all resources of the stack; an adopted table must have them too.
@@ -10,18 +11,14 @@ TAGS = {"owner": "todo-team", "service": "todo", "cost-center": "todo"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ec2Settings(Settings):
-    """`allowed_principal` may connect to the endpoint service, also from `supported_regions`; `bundle` is a path.
+class Ec2Settings(ProviderSettings):
+    """`bundle` is a path.
 
     `table_name` names an existing table to serve instead of the stack's own, for example a restored one, and after a comma
     a table that old instances use until new ones replace them. It may be empty.
     """
 
     stack: str = STACK
-    allowed_principal: str = variable("API_GATEWAY_ACCOUNT_ARN")
-    supported_regions: tuple[str, ...] = variable("SUPPORTED_REGIONS", convert=split)
-    acceptance: str = variable("ACCEPTANCE")
-    certificate_arn: str = variable("CERTIFICATE_ARN")
     table_name: str = variable(
         "TABLE_NAME", r"[\w.-]{3,255}(,[\w.-]{3,255})?", "todo-restored", default="",
         without="the stack's own table is served instead, and nobody sees the todos of the other one",

@@ -31,14 +31,7 @@ class Ec2ProviderStack(BaseStack):
         gateways = {"s3": boot_policies(bundle), "dynamodb": [table_policy(tables)]}
         network = Network(self, "Network", zone_ids=settings.zone_ids, interfaces=interfaces, gateways=gateways)
         endpoint_service = EndpointService(
-            self,
-            "EndpointService",
-            vpc=network.vpc,
-            target_type=TargetType.INSTANCE,
-            allowed_principal=settings.allowed_principal,
-            regions=settings.supported_regions,
-            acceptance_required=settings.acceptance == "manual",
-            certificate_arn=settings.certificate_arn,
+            self, "EndpointService", vpc=network.vpc, target_type=TargetType.INSTANCE, settings=settings
         )
         self.alarms.healthy_targets("todo", {"todo": endpoint_service.target_group})
         add_table_alarms(self.alarms, tables[0])

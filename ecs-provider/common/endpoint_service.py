@@ -1,26 +1,23 @@
 """The provider's entrance: an internal NLB and the VPC endpoint service in front of it, to which the gateway's account connects."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from common.load_balancer import internal_load_balancer, target_group
+from common.provider import ProviderSettings
 
 PORT, TLS_PORT = 8080, 8443
 HEALTH_PATH = "/healthz"
 
 
 class EndpointService(Construct):
-    """`allowed_principal` is the ARN of the one principal that may connect, also from the other `regions`.
+    """`target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks.
 
-    With `acceptance_required` an endpoint waits until somebody accepts it: `make connections`.
-    `target_type` is INSTANCE for an Auto Scaling group and IP for Fargate tasks. `name` is the name of the endpoint service,
-    which the gateway's team needs. With a `certificate_arn` of ACM the NLB takes TLS, too, beside plain TCP: APIs move one by one.
+    `name` is the name of the endpoint service, which the gateway's team needs.
     """
 
     def __init__(
@@ -30,10 +27,7 @@ class EndpointService(Construct):
         *,
         vpc: ec2.IVpc,
         target_type: elbv2.TargetType,
-        allowed_principal: str,
-        regions: Sequence[str],
-        acceptance_required: bool,
-        certificate_arn: str,
+        settings: ProviderSettings,
     ) -> None:
         super().__init__(scope, id)
         # The group has no ingress rule, and enforcement is off for PrivateLink: only PrivateLink traffic gets in.
@@ -49,25 +43,26 @@ class EndpointService(Construct):
         self.load_balancer.add_listener(
             "Listener", port=PORT, protocol=elbv2.Protocol.TCP, default_target_groups=[self.target_group]
         )
-        if certificate_arn:
+        if settings.certificate_arn:
             self.load_balancer.add_listener(
                 "TlsListener",
                 port=TLS_PORT,
                 protocol=elbv2.Protocol.TLS,
-                certificates=[elbv2.ListenerCertificate.from_arn(certificate_arn)],
+                certificates=[elbv2.ListenerCertificate.from_arn(settings.certificate_arn)],
                 # TLS 1.2 and 1.3. The default of CloudFormation takes TLS 1.0, too:
                 # docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html
                 ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
                 default_target_groups=[self.target_group],
             )
+        far = settings.supported_regions
         service = ec2.VpcEndpointService(
             self,
             "Service",
             vpc_endpoint_service_load_balancers=[self.load_balancer],
-            acceptance_required=acceptance_required,
-            allowed_principals=[iam.ArnPrincipal(allowed_principal)],
+            acceptance_required=settings.acceptance == "manual",
+            allowed_principals=[iam.ArnPrincipal(settings.allowed_principal)],
             # With the own region, which "you can't remove": the page privatelink-share-your-services.html of AWS.
-            allowed_regions=[*dict.fromkeys([Stack.of(self).region, *regions])] if regions else None,
+            allowed_regions=[*dict.fromkeys([settings.region, *far])] if far else None,
         )
         self.name = service.vpc_endpoint_service_name
 

@@ -30,14 +30,7 @@ class EcsProviderStack(BaseStack):
         # The id has the name of the first service that was built this way: another id would replace the tasks.
         containers = ContainerService(self, "DogNames", network=network, settings=settings)
         endpoint_service = EndpointService(
-            self,
-            "EndpointService",
-            vpc=network.vpc,
-            target_type=TargetType.IP,
-            allowed_principal=settings.allowed_principal,
-            regions=settings.supported_regions,
-            acceptance_required=settings.acceptance == "manual",
-            certificate_arn=settings.certificate_arn,
+            self, "EndpointService", vpc=network.vpc, target_type=TargetType.IP, settings=settings
         )
         endpoint_service.attach(containers.service, containers.security_group)
         self.alarms.healthy_targets(SERVICE, {SERVICE: endpoint_service.target_group})
