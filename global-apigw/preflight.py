@@ -10,14 +10,13 @@ from functools import partial
 from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
 from common.follow import follow
-from infra.changes import compare_routes, remove_route_settings
+from infra.changes import check_mutual_tls, compare_routes, remove_route_settings
 from infra.checks import (
     check_accepted,
     check_domain,
     check_issuer,
     check_region,
     check_services,
-    print_truststore_warnings,
 )
 from infra.doctor import doctor
 from infra.settings import GatewaySettings
@@ -30,8 +29,8 @@ CHECKS: dict[str, list[Check]] = {
     "explain": [changes.explain],
     "changes": [changes.check],
     # After a deploy.
-    "deployed": [protect, remove_route_settings, print_truststore_warnings, check_accepted],
-    "failed": [protect, remove_route_settings],
+    "deployed": [protect, remove_route_settings, check_mutual_tls, check_accepted],
+    "failed": [protect, remove_route_settings, check_mutual_tls],
     "doctor": [partial(doctor, environ=os.environ)],
     "follow": [partial(follow, environ=os.environ)],
     # Before CloudFormation deletes the stack.

@@ -81,10 +81,11 @@ def protected(document: Document) -> list[str]:
 
 def _settings(deployed: Document, new: Document, own: type[Settings]) -> Iterator[Change]:
     before, after = (each.get("Metadata", {}).get("DeployedWith", {}) for each in (deployed, new))
-    without = {each.name: each.without for each in own.variables().values()}
+    known = {each.name: each for each in own.variables().values()}
     for name in before.keys() - after.keys():
-        effect = without.get(name) or "its default comes instead"
-        yield Change(3, name, f"was deployed as {before[name]} and is not set now: {effect}", ACCEPT)
+        effect = name in known and known[name].without or "its default comes instead"
+        guard = REFUSED if name in known and known[name].stays else ACCEPT
+        yield Change(3, name, f"was deployed as {before[name]} and is not set now: {effect}", guard)
     for name, value in after.items():
         if before.get(name) != value:
             yield Change(6, name, f"{before.get(name) or 'not set'} becomes {value}")

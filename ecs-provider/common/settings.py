@@ -29,6 +29,7 @@ class Variable(NamedTuple):
     default: str | None = None
     convert: Convert = str
     without: str = ""
+    stays: bool = False
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -107,7 +108,7 @@ def _text(value: Any) -> str:
 def read_variables(environ: Mapping[str, str], variables: Mapping[str, Variable]) -> tuple[dict[str, Any], list[str]]:
     """The value of each variable by the keys of `variables`, and the problems."""
     values, problems = {}, []
-    for key, (name, pattern, example, default, convert, _) in variables.items():
+    for key, (name, pattern, example, default, convert, *_) in variables.items():
         value = environ.get(name) or default
         if value is None:
             problems.append(f"{name} is missing, for example {name}={example}")

@@ -71,10 +71,10 @@ class Api(Construct):
             identity_source=["$request.header.Authorization"],
             jwt_configuration=apigateway.CfnAuthorizer.JWTConfigurationProperty(**dict(registry.api.jwt)),
         )
-        certificate = CLIENT_LOG if registry.api.domain and registry.api.domain.truststore else {}
-        self._log_format = ACCESS_LOG_FORMAT | certificate
-        self._client = {"overwrite:header.x-client-cert-subject": CLIENT_LOG["subjectDN"]} if certificate else {}
-        if registry.api.domain and not certificate:  # perhaps the domain had a truststore, on which services rely
+        self._certificate = CLIENT_LOG if registry.api.domain and registry.api.domain.truststore else {}
+        self._log_format = ACCESS_LOG_FORMAT | self._certificate
+        self._client = {"overwrite:header.x-client-cert-subject": CLIENT_LOG["subjectDN"]} if self._certificate else {}
+        if registry.api.domain and not self._certificate:  # perhaps the domain had a truststore, on which services rely
             self._client = {"remove:header.x-client-cert-subject": "''"}
         self.access_log = log_group(self, "AccessLog", field_index_policies=[INDEX])
         self._stage = self._add_stage(registry)
@@ -111,8 +111,9 @@ class Api(Construct):
         for auth in sorted({route.auth for route in service.routes}):
             integration = apigateway.CfnIntegration(
                 self,
-                # Nobody says whether an update takes TLS from an integration, so the routes move to another one.
-                f"{name}-{auth}{'-tls' if tls else ''}",
+                # Nobody says whether an update takes TLS or the mapping of a header from an integration, so the routes move
+                # to another one.
+                f"{name}-{auth}{'-tls' if tls else ''}{'-cert' if self._certificate else ''}",
                 api_id=self.api.ref,
                 integration_type="HTTP_PROXY",
                 integration_method="ANY",

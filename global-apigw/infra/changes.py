@@ -200,6 +200,24 @@ def _callers(route: Route) -> str:
     return f"tokens of {route.tokens}{scopes}" if route.tokens else "everybody, without a token"
 
 
+def check_mutual_tls(session: boto3.Session, settings: Settings) -> None:
+    """Turn mutual TLS off that the deployed template has not. Whether an update or a rollback does so, is not documented.
+
+    Print what API Gateway says of a truststore: it takes one with an expired or a weak certificate.
+    """
+    deployed = deployed_template(session, settings)
+    api = session.client("apigatewayv2", region_name=settings.region)
+    for domain in Template(deployed).of_type(f"{API}DomainName") if deployed else ():
+        name = domain.properties["DomainName"]
+        found = api.get_domain_name(DomainName=name).get("MutualTlsAuthentication", {})
+        if found.get("TruststoreUri") and "MutualTlsAuthentication" not in domain.properties:
+            # An empty one turns it off: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mutual-tls.html
+            api.update_domain_name(DomainName=name, MutualTlsAuthentication={"TruststoreUri": ""})
+            print(f"mutual TLS of {name} was still on, and is turned off")
+        for warning in found.get("TruststoreWarnings", ()):
+            print(f"API Gateway warns of the truststore of {name}: {warning}")
+
+
 def remove_route_settings(session: boto3.Session, settings: Settings) -> None:
     """API Gateway merges the stage's settings of routes (*assumed*): an update leaves those that the template has no more.
 

@@ -4,6 +4,7 @@ import json
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -80,16 +81,6 @@ def check_accepted(session: boto3.Session, settings: GatewaySettings) -> None:
         sys.exit("\n".join(waiting))
 
 
-def print_truststore_warnings(session: boto3.Session, settings: GatewaySettings) -> None:
-    """API Gateway takes a truststore with an expired or a weak certificate, and warns."""
-    if (domain := settings.registry.api.domain) and domain.truststore:
-        api = session.client("apigatewayv2", region_name=settings.region)
-        for warning in api.get_domain_name(DomainName=domain.name)["MutualTlsAuthentication"].get(
-            "TruststoreWarnings", []
-        ):
-            print(f"API Gateway warns of the truststore {domain.truststore}: {warning}")
-
-
 def _describe(ec2: Any, settings: GatewaySettings, variable: str) -> Any:
     """The endpoint service as this account sees it."""
     region = settings.regions[variable]
@@ -155,7 +146,7 @@ def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
     try:
         problems = [*_domain_problems(session, settings)]
     except ClientError as error:
-        problems = [f"hosted_zone cannot be read: {error}; correct it, or get the right route53:GetHostedZone"]
+        problems = [f"cannot be checked: {error}; correct hosted_zone, or get the right that is missing"]
     if problems:
         raise CheckError(f"[api.domain] of the registry: {'; '.join(problems)}")
 
@@ -170,9 +161,21 @@ def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Itera
     # It would need an OwnershipVerificationCertificateArn: the page http-api-mutual-tls.html of the developer guide.
     if domain.truststore and found["Type"] != "AMAZON_ISSUED":
         yield f"certificate is {found['Type']}, expected AMAZON_ISSUED, as truststore needs it; request one in ACM"
+    api = session.client("apigatewayv2", region_name=settings.region)
+    if domain.name not in stack_resources(session, settings, "AWS::ApiGatewayV2::DomainName"):
+        with suppress(api.exceptions.NotFoundException):
+            api.get_domain_name(DomainName=domain.name)
+            yield f"name is {domain.name}, a domain name that API Gateway has already; delete that, or take another name"
     if domain.hosted_zone:
         route53 = session.client("route53", region_name=settings.region)
         zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]
         if zone["Config"]["PrivateZone"] or not f".{domain.name}.".endswith(f".{zone['Name']}"):
             kind = "private" if zone["Config"]["PrivateZone"] else "public"
             yield f"hosted_zone is the {kind} zone {zone['Name']}, expected a public one that {domain.name} is in"
+        elif domain.name not in stack_resources(session, settings, "AWS::Route53::RecordSet"):
+            # In the order of their names.
+            records = route53.list_resource_record_sets(HostedZoneId=domain.hosted_zone, StartRecordName=domain.name)
+            taken = {each["Type"] for each in records["ResourceRecordSets"] if each["Name"] == f"{domain.name}."}
+            if taken := taken & {"A", "AAAA", "CNAME"}:
+                yield (f"hosted_zone {zone['Name']} has a record of {domain.name} already: {', '.join(sorted(taken))}; delete it "
+                       "right before the deploy, which makes the new ones; between the two clients do not find the API")  # fmt: skip

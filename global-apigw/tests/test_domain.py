@@ -1,5 +1,8 @@
 """The check of the certificate and the hosted zone of the API's domain before a deploy."""
 
+import re
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 from unittest.mock import MagicMock
@@ -8,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from common.checks import CheckError
-from infra.checks import check_domain, print_truststore_warnings
+from infra.changes import check_mutual_tls
+from infra.checks import check_domain
 from infra.registry import load_registry
 from tests.conftest import FOLDER, SETTINGS
 
@@ -20,16 +24,31 @@ ELSEWHERE = "expected one of account 111111111111 in us-west-2, where global-api
 DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeCertificate")
 
 
-def check(found: Any, zone: Any, **domain: str | None) -> Any:
-    """With a registry whose domain has other values; what AWS was asked."""
+
+class NotFound(ClientError):
+    """API Gateway has no such domain name."""
+
+
+MISSING = NotFound({"Error": {"Code": "NotFoundException"}}, "GetDomainName")
+
+
+def check(
+    found: Any, zone: Any, *records: tuple[str, str], own: Sequence[str] = (), known: Any = MISSING, **domain: str | None
+) -> Any:
+    """With a registry whose domain has other values; `own` are resources of the stack. What AWS was asked."""
     session = MagicMock()
+    session.client().exceptions.NotFoundException = NotFound
+    session.client().get_domain_name.side_effect = known
+    session.client().get_paginator().paginate().search.return_value = own
+    session.client().list_resource_record_sets.return_value = {
+        "ResourceRecordSets": [{"Name": name, "Type": type} for name, type in records]
+    }
     session.client().describe_certificate.side_effect = [
         found if isinstance(found, Exception) else {"Certificate": found}
     ]
     session.client().get_hosted_zone.return_value = {"HostedZone": zone}
     assert REGISTRY.api.domain
-    own = REGISTRY.api.domain.model_copy(update=domain)
-    api = REGISTRY.api.model_copy(update={"domain": own})
+    api = REGISTRY.api.model_copy(update={"domain": REGISTRY.api.domain.model_copy(update=domain)})
     check_domain(session, replace(SETTINGS, registry=REGISTRY.model_copy(update={"api": api})))
     return session.client()
 
@@ -85,12 +104,52 @@ def test_fails_when_the_deploy_would_fail(certificate: Any, zone: Any, arn: str,
     assert str(error.value).startswith(f"error: [api.domain] of the registry: {message}")
 
 
-@pytest.mark.parametrize("warnings", [[], ["certificate 1 has expired"]])
-def test_a_deploy_prints_what_api_gateway_says_of_the_truststore(
-    warnings: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("own", "known", "records", "message"),
+    [
+        ([], [{}], [], "name is api.example.com, a domain name that API Gateway has already; delete that, or take another name"),
+        ([], MISSING, [("api.example.com.", "CNAME")], "hosted_zone example.com. has a record of api.example.com already: CNAME; "),
+        ([], MISSING, [("api.example.com.", "AAAA"), ("api.example.com.", "A")], "hosted_zone … already: A, AAAA; delete it"),
+        ([], DENIED, [], "cannot be checked: An error occurred (AccessDenied) … or get the right that is missing"),
+        ([], MISSING, [("api.example.com.", "TXT"), ("b.example.com.", "A")], ""),
+        (["api.example.com"], [{}], [("api.example.com.", "A")], ""),
+    ],
+)  # fmt: skip
+def test_fails_when_the_name_is_taken_by_what_is_not_of_the_stack(
+    own: list[str], known: Any, records: list[tuple[str, str]], message: str
+) -> None:
+    expected = re.escape(f"error: [api.domain] of the registry: {message}").replace("…", ".*")
+    with pytest.raises(CheckError, match=f"^{expected}") if message else nullcontext():
+        check(CERTIFICATE, ZONE, *records, own=own, known=known)
+
+
+URI = {"TruststoreUri": "s3://b/0.pem"}
+TURNED_OFF = "mutual TLS of api.example.com was still on, and is turned off"
+OLD = "API Gateway warns of the truststore of api.example.com: certificate 1 has expired"
+
+
+@pytest.mark.parametrize(
+    ("template", "found", "printed"),
+    [
+        ({"MutualTlsAuthentication": URI}, {"MutualTlsAuthentication": URI}, []),
+        ({"MutualTlsAuthentication": URI}, {"MutualTlsAuthentication": URI | {"TruststoreWarnings": ["certificate 1 has expired"]}}, [OLD]),
+        ({}, {"MutualTlsAuthentication": URI}, [TURNED_OFF]),
+        ({}, {"MutualTlsAuthentication": {"TruststoreUri": ""}}, []),
+        ({}, {}, []),
+        (None, {}, []),
+    ],
+)  # fmt: skip
+def test_after_a_deploy_mutual_tls_is_as_the_template_has_it(
+    template: Any, found: Any, printed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = MagicMock()
-    session.client().get_domain_name.return_value = {"MutualTlsAuthentication": {"TruststoreWarnings": warnings}}
-    print_truststore_warnings(session, replace(SETTINGS, registry=REGISTRY))
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.partition("clients.pem: ")[2] for line in printed] == warnings
+    domain = {"Type": "AWS::ApiGatewayV2::DomainName", "Properties": {"DomainName": "api.example.com", **(template or {})}}
+    resources = {} if template is None else {"Domain": domain}
+    session.client().describe_stacks.return_value = {"Stacks": [{"StackStatus": "UPDATE_COMPLETE"}]}
+    session.client().get_template.return_value = {"TemplateBody": {"Resources": resources}}
+    session.client().get_domain_name.return_value = found
+    check_mutual_tls(session, SETTINGS)
+    assert capsys.readouterr().out.splitlines() == printed
+    changed = [call.kwargs for call in session.client().update_domain_name.call_args_list]
+    off = {"DomainName": "api.example.com", "MutualTlsAuthentication": {"TruststoreUri": ""}}
+    assert changed == [off] * (TURNED_OFF in printed)

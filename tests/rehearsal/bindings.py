@@ -198,11 +198,6 @@ def integration(properties: Properties) -> Properties:
     return properties | {"RequestParameters": {key: value for key, value in mappings.items() if value}}
 
 
-def domain_name(properties: Properties) -> Properties:
-    """Without a truststore CloudFormation turns mutual TLS off (*assumed*)."""
-    return {"MutualTlsAuthentication": {"TruststoreUri": ""}} | properties
-
-
 def scaling_policy(properties: Properties) -> Properties:
     target = zip(TARGET, properties.pop("ScalingTargetId").split("|"), strict=True)
     return properties | dict(target)
@@ -227,7 +222,6 @@ ARGUMENTS: dict[str, Callable[[Properties], Properties]] = {
     "AWS::EC2::SecurityGroupEgress": rule,
     "AWS::EC2::SecurityGroupIngress": rule,
     "AWS::EC2::VPCEndpointServicePermissions": permissions,
-    "AWS::ApiGatewayV2::DomainName": domain_name,
     "AWS::ApiGatewayV2::Integration": integration,
     "AWS::ApplicationAutoScaling::ScalingPolicy": scaling_policy,
     "AWS::CloudWatch::Dashboard": dashboard,

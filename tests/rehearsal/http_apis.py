@@ -8,12 +8,13 @@ from urllib.parse import unquote
 from moto.acm.models import acm_backends
 from moto.apigatewayv2 import urls
 from moto.apigatewayv2.exceptions import APIGatewayV2Error
-from moto.apigatewayv2.models import Api, ApiGatewayV2Backend, DomainName, Route, Stage
+from moto.apigatewayv2.models import Api, ApiGatewayV2Backend, DomainName, Integration, Route, Stage
 from moto.apigatewayv2.responses import ApiGatewayV2Response
 from moto.s3.models import s3_backends
 
 create_route_in_moto, update_route_in_moto = Api.create_route, Route.update
 create_stage_in_moto, create_domain_name_in_moto = Api.create_stage, ApiGatewayV2Backend.create_domain_name
+update_integration_in_moto = Integration.update
 
 
 class Refused(APIGatewayV2Error):
@@ -41,6 +42,19 @@ def update_route(self: Route, **arguments: Any) -> None:
         self.authorization_scopes = arguments["authorization_scopes"]
     if self.authorization_type == "NONE":
         self.authorizer_id, self.authorization_scopes = None, []
+
+
+def update_integration(self: Integration, **arguments: Any) -> None:
+    """Mappings that are not given stay, as hashicorp/terraform-provider-aws #50083 tells; an empty one goes.
+
+    That CloudFormation gives no empty ones is *assumed*.
+    """
+    merged = (self.request_parameters or {}) | (arguments["request_parameters"] or {})
+    merged = {key: value for key, value in merged.items() if value}
+    if len({key.partition(":")[2].lower() for key in merged}) < len(merged):
+        raise Refused(400, "BadRequestException", f"Duplicate parameter mappings: {sorted(merged)}")
+    update_integration_in_moto(self, **arguments)
+    self.request_parameters = merged
 
 
 def delete_integration(self: Api, integration_id: str) -> None:
@@ -93,9 +107,9 @@ def check_truststore(self: ApiGatewayV2Backend, settings: dict[str, str]) -> boo
 def update_domain_name(self: ApiGatewayV2Response) -> tuple[int, dict[str, str], str]:
     """An empty URI turns mutual TLS off: http-api-mutual-tls.html of the developer guide."""
     name = self.apigatewayv2_backend.get_domain_name(domain_name=self.path.rpartition("/")[2])
-    settings = json.loads(self.body)["mutualTlsAuthentication"]
-    check_truststore(self.apigatewayv2_backend, settings)
-    name.mutual_tls_authentication = settings
+    if settings := json.loads(self.body).get("mutualTlsAuthentication"):
+        check_truststore(self.apigatewayv2_backend, settings)
+        name.mutual_tls_authentication = settings
     return 200, {}, json.dumps(name.to_json())
 
 
@@ -131,5 +145,6 @@ def install() -> None:
         setattr(Api, function.__name__, function)
     ApiGatewayV2Backend.create_domain_name = create_domain_name  # type: ignore[method-assign,assignment]
     Route.update = update_route  # type: ignore[method-assign,assignment]
+    Integration.update = update_integration  # type: ignore[method-assign,assignment]
     for call in (update_stage, delete_route_settings, update_domain_name):
         setattr(ApiGatewayV2Response, call.__name__, call)

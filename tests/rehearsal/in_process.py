@@ -356,11 +356,15 @@ def expected(registry: Registry, names: Mapping[str, str]) -> Routes:
     return found
 
 
-def remove_route_settings() -> None:
+def clean_up() -> None:
     """What `preflight.py deployed` and `preflight.py failed` of the gateway do."""
     api, cloudformation = client("apigatewayv2", GATEWAY, REGION), client("cloudformation", GATEWAY, REGION)
     resources = cloudformation.get_template(StackName=FOLDER[GATEWAY])["TemplateBody"]["Resources"].values()
     [kept] = [each["Properties"].get("RouteSettings", {}) for each in resources if each["Type"].endswith("::Stage")]
+    with_mutual_tls = [each for each in resources if "MutualTlsAuthentication" in each.get("Properties", {})]
+    for name in api.get_domain_names()["Items"]:
+        if name.get("MutualTlsAuthentication", {}).get("TruststoreUri") and not with_mutual_tls:
+            api.update_domain_name(DomainName=name["DomainName"], MutualTlsAuthentication={"TruststoreUri": ""})
     for http in api.get_apis()["Items"]:
         for stage in api.get_stages(ApiId=http["ApiId"])["Items"]:
             for key in stage["RouteSettings"].keys() - kept.keys():
@@ -394,7 +398,7 @@ class Team:
     def begin(self, registry: Registry) -> None:
         """Whatever was deployed before: nobody looks."""
         deploy(GATEWAY, self.synth(registry, **self.names))
-        remove_route_settings()
+        clean_up()
         self.now, self.has_stack = registry, True
         self.gateway.forget()
 
@@ -412,7 +416,7 @@ class Team:
         if done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "no changes"):
             self.now = registry
         if self.has_stack:
-            remove_route_settings()
+            clean_up()
             for type in ("TargetGroup", "Stage") if now and not done.reasons else ("",):
                 self.gateway.forget(type)  # new targets are healthy now
             found, wanted = self.gateway.routes(), expected(self.now, self.names)

@@ -25,6 +25,7 @@ endpoint_request_in_moto = EC2Response.create_vpc_endpoint
 services_request_in_moto = EC2Response.describe_vpc_endpoint_services
 create_endpoint_in_moto = EC2Backend.create_vpc_endpoint
 describe_services_in_moto = EC2Backend.describe_vpc_endpoint_services
+modify_service_in_moto = EC2Backend.modify_vpc_endpoint_service_configuration
 delete_services_in_moto = EC2Response.delete_vpc_endpoint_service_configurations
 
 
@@ -181,13 +182,21 @@ def delete_vpc_endpoint_service_configurations(self: EC2Response) -> ActionResul
     return delete_services_in_moto(self)
 
 
+def modify_vpc_endpoint_service_configuration(self: EC2Backend, service_id: str, **arguments: Any) -> None:
+    """The own region stays, as aws-controllers-k8s/community #2902 tells; that CloudFormation removes it is *assumed*."""
+    if self.region_name in arguments["remove_supported_regions"]:
+        raise EC2ClientError("InvalidParameter", "Cannot remove service region")
+    modify_service_in_moto(self, service_id, **arguments)
+
+
 def install() -> None:
     # moto makes the default VPC's subnets by zone name. Nothing uses them.
     EC2Backend.create_default_vpc = lambda self: self.create_vpc("172.31.0.0/16", is_default=True)  # type: ignore[method-assign]
     EC2Backend.zones = property(lambda self: {self.region_name: zones(self)})  # type: ignore[assignment]
     Subnet.availability_zone = property(lambda self: zone_name(self.ec2_backend, self.availability_zone_id))  # type: ignore[method-assign,assignment]
     Service.availability_zone_ids = property(zone_ids)  # type: ignore[attr-defined]
-    for function in (create_vpc_endpoint, describe_vpc_endpoint_services):
+    modify = modify_vpc_endpoint_service_configuration
+    for function in (create_vpc_endpoint, describe_vpc_endpoint_services, modify):
         setattr(EC2Backend, function.__name__, function)
     requests = {"create_vpc_endpoint": create_endpoint, "describe_vpc_endpoint_services": describe_services}
     for name, request in requests.items():

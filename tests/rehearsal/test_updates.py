@@ -126,7 +126,23 @@ def test_what_is_in_use_or_taken_is_refused_as_by_aws(team: Team) -> None:
     port, action = {"Port": other["Port"]}, listener["DefaultActions"]
     new = {"Port": 1, "LoadBalancerArn": balancer, "DefaultActions": action}
     del pending["ResponseMetadata"]
+    [integration] = api.get_integrations(**id)["Items"][:1]
+    [offered] = client("ec2", EC2, REGION).describe_vpc_endpoint_service_configurations()["ServiceConfigurations"][:1]
     refused: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
+        (
+            api.update_integration,
+            {
+                **id,
+                "IntegrationId": integration["IntegrationId"],
+                "RequestParameters": {"append:header.x-request-id": "a"},
+            },
+            "BadRequest.*Duplicate parameter mappings",
+        ),
+        (
+            client("ec2", EC2, REGION).modify_vpc_endpoint_service_configuration,
+            {"ServiceId": offered["ServiceId"], "RemoveSupportedRegions": [REGION]},
+            "Cannot remove service region",
+        ),
         (api.create_route, {**id, "RouteKey": "GET /dogs"}, "Conflict.*already exists"),
         (
             api.create_domain_name,
@@ -269,7 +285,9 @@ def test_a_provider_changes_and_goes_back(synth: dict[str, Synth], settled: None
     tables = client("dynamodb", EC2, REGION).list_tables()["TableNames"]
     was = read()
     assert before in (..., was)
-    for settings, expected in ((changed, after), ({}, was)):
+    # The own region stays in the list.
+    back = {"SUPPORTED_REGIONS": REGION} if "SUPPORTED_REGIONS" in changed else {}
+    for settings, expected in ((changed, after), (back, {REGION} if back else was)):
         done = deploy(account, synth[FOLDER[account]](None, **settings))
         assert done.status == "UPDATE_COMPLETE", done.reasons
         assert (read() == expected) if expected is not ... else (read() != was)
