@@ -2,9 +2,7 @@
 
 import json
 import re
-import ssl
 import tomllib
-from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from common.settings import ACM, REGION, SettingsError
 from infra.conflicts import conflicts, path_in
+from infra.truststore import TRUSTSTORE, check_truststore
 
 # Quotas of an HTTP API: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_TIMEOUT = 30  # seconds
@@ -27,15 +26,12 @@ MAX_RESOURCES = 500
 # The resources of a stack without services; those of an endpoint, its lookup, its listener and its target group; the rules
 # of an endpoint port; the services that share an alarm; the resources of a domain, and as many of its hosted zone.
 OWN, OF_SERVICE, OF_PORT, OF_ALARM, OF_DOMAIN = 37, 4, 2, 10, 2
-# docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
-MAX_TRUSTED, MAX_TRUSTSTORE_BYTES = 1000, 1_000_000
 # A name is the id of a construct. The ids of all other constructs have a capital letter, and every JavaScript object
 # has a "constructor". Compiled, because pydantic's own engine has no look-ahead; `$` alone admits a newline at the end.
 NAME = re.compile(r"^(?!constructor$)[a-z][a-z0-9-]{0,29}$(?!\n)")
 ROUTE_KEY = r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/([\w.~-]+|\{\w+\}))+$"
 OBJECTIVE = "the percentage of answers in a month that are not 5xx, above 0 and below 100"
 DOMAIN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-TRUSTSTORE = f"a .pem file beside the registry, with 1 to {MAX_TRUSTED:,} certificates, no key, and at most 1 MB"
 THROTTLE = "{ rate = <requests per second>, burst = <requests> }"
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
@@ -78,18 +74,10 @@ class Domain(Table):
     @field_validator("truststore")
     @classmethod
     def _usable(cls, path: str, info: ValidationInfo) -> str:
-        """The file itself. API Gateway would refuse it only in the middle of a deploy."""
+        """The file itself."""
         file = Path(info.context or "", path)
-        with suppress(OSError):  # no such file, or no PEM
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
-            text = file.read_text()
-            if (
-                1 <= text.count("BEGIN CERTIFICATE") <= MAX_TRUSTED
-                and len(text) <= MAX_TRUSTSTORE_BYTES
-                and "PRIVATE KEY" not in text
-            ):
-                return str(file)
-        raise ValueError(TRUSTSTORE)
+        check_truststore(file)
+        return str(file)
 
 
 class Api(Table):
@@ -199,6 +187,7 @@ def _problem(document: Any, error: ErrorDetails) -> str:
     loc, value = error["loc"], error["input"]
     path = path_in([part for part in loc if part != "[key]"], document)
     expected = next((EXPECTED[part] for part in reversed(loc) if part in EXPECTED), None)
+    expected = error.get("ctx", {}).get("error", expected)  # a validator's own
     count = len(value) if isinstance(value, list | dict) else None
     sentence = SENTENCES.get(error["type"], "{path} is {value!r}, expected {expected}")
     return sentence.format(path=path, value=value, count=count, expected=expected)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jwt
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -132,8 +133,15 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         kind: issue(folder / place, kind, not_after=yesterday if kind == "expired" else None)
         for kind, place in places.items()
     }
-    trusted = (folder / "clients/authority.pem").read_bytes()
+    root = trustme.CA()
+    lowest = root.create_child_ca().create_child_ca().create_child_ca()
+    trusted = (folder / "clients/authority.pem").read_bytes() + b"".join(chain(lowest))
     (folder / "clients.pem").write_bytes(trusted + revocations(folder / "clients", files["revoked"]))
+    unknown = root.create_child_ca()
+    for kind, issuer in {"deep": lowest, "sent": unknown, "twice": unknown.create_child_ca()}.items():
+        issued, files[kind] = issuer.issue_cert(kind, common_name=kind), folder / f"{kind}.pem"
+        files[kind].write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(folder / f"{kind}-key.pem")
     text = (FOLDER / "tests/parity.toml").read_text().replace("[api]", "[api]\ndefault_endpoint = false")
     registry = folder / "services.toml"
     registry.write_text(text.replace('certificate/0"', 'certificate/0", truststore = "clients.pem"'))
@@ -143,6 +151,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         for kind, file in files.items():
             served.clients[kind].load_cert_chain(file, file.with_stem(f"{kind}-key"))
         yield served
+
+
+def chain(authority: trustme.CA | None) -> list[bytes]:
+    """The certificates of an authority and of those above it."""
+    return [authority.cert_pem.bytes(), *chain(authority.parent_cert)] if authority else []
 
 
 def revocations(folder: Path, revoked: Path) -> bytes:

@@ -5,14 +5,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no types
 
 from common.settings import SettingsError
 from infra.registry import Api, Route, Throttle, load_registry
+from infra.truststore import check_truststore
 from local.authority import issue
 
 FOLDER = Path(__file__).parent.parent
@@ -65,28 +73,56 @@ def test_a_list_with_one_wrong_entry_is_not_also_called_empty(tmp_path: Path) ->
 CLIENTS = (FOLDER / "examples/clients.pem").read_text()
 
 
+USABLE = "a .pem file beside the registry, with 1 to 1,000 certificates, no key, and at most 1 MB"
+LINE = [trustme.CA()]
+LINE += [LINE[0].create_child_ca()]
+LINE += [LINE[1].create_child_ca()]
+LINE += [LINE[2].create_child_ca()]
+SAME, OTHER = trustme.CA(organization_unit_name="a"), trustme.CA(organization_unit_name="a")
+
+
+def pem(*authorities: trustme.CA) -> str:
+    return "".join(authority.cert_pem.bytes().decode() for authority in authorities)
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "expected"),
     [
-        "",
-        "no PEM",
-        CLIENTS[:100],
-        CLIENTS.replace("MII", "MIJ"),
-        CLIENTS * 1001,
-        CLIENTS + "x" * 1_000_000,
-        f"{CLIENTS}<a private key>",
+        ("", USABLE),
+        ("no PEM", USABLE),
+        (CLIENTS[:100], USABLE),
+        (CLIENTS + CLIENTS[:100], USABLE),
+        (CLIENTS.replace("MII", "MIJ"), USABLE),
+        ("<1,000 others>" + CLIENTS, USABLE),
+        (CLIENTS + "x" * 1_000_000, USABLE),
+        (f"{CLIENTS}<a private key>", USABLE),
+        (CLIENTS * 2, "one certificate of a name, but two are of CN=clients of api.example.com,O=example.com: give the new"),
+        (f"{CLIENTS}<a client>", "certificates of authorities, but CN=client,OU=clients,O=local run is none: put its issuer here instead"),
+        (pem(LINE[1]), "all certificates up to a root, but the issuer of OU=Testing CA #"),
+        (pem(*LINE[1:]), "all certificates up to a root, but the issuer of OU=Testing CA #"),
+        (pem(SAME.create_child_ca(), OTHER), "all certificates up to a root, but the issuer of OU=Testing CA #"),
+        (pem(*LINE, LINE[3].create_child_ca()), "at most 4 certificates up to a root, but OU=Testing CA #"),
     ],
-)
-def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, tmp_path: Path) -> None:
+)  # fmt: skip
+def test_fails_when_api_gateway_could_not_use_the_truststore(text: str, expected: str, tmp_path: Path) -> None:
     keys = "name = 'a.b', certificate = 'arn:aws:acm:a:111111111111:certificate/0', truststore = 'a.pem'"
     good = GOOD.replace("[api]", f"[api]\ndefault_endpoint = false\ndomain = {{ {keys} }}")
-    (tmp_path / "a.pem").write_text(CLIENTS * 1000)
-    (tmp_path / "services.toml").write_text(good)
-    assert getattr(load_registry(tmp_path / "services.toml").api.domain, "truststore", "") == str(tmp_path / "a.pem")
-    key = issue(tmp_path, "client").with_name("client-key.pem").read_text()
-    (tmp_path / "a.pem").write_text(text.replace("<a private key>", key))
-    expected = "a .pem file beside the registry, with 1 to 1,000 certificates, no key, and at most 1 MB"
-    assert problems(good, tmp_path) == [f"error: api.domain.truststore is 'a.pem', expected {expected}"]
+    client = issue(tmp_path, "client")
+    key = client.with_name("client-key.pem").read_text()
+    text = text.replace("<a private key>", key).replace("<a client>", client.read_text())
+    (tmp_path / "a.pem").write_text(text.replace("<1,000 others>", pem(*(trustme.CA() for _ in range(1000)))))
+    [problem] = problems(good, tmp_path)
+    assert problem.startswith(f"error: api.domain.truststore is 'a.pem', expected {expected}")
+
+
+def test_a_truststore_may_have_a_thousand_certificates_chains_of_four_and_a_client_that_signed_itself(
+    tmp_path: Path,
+) -> None:
+    key, name = generate_private_key(SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    client = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime(2020, 1, 1), datetime(2050, 1, 1))
+    own = client.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+    (tmp_path / "a.pem").write_text(own + pem(*LINE, *(trustme.CA() for _ in range(995))))
+    check_truststore(tmp_path / "a.pem")
 
 
 def many(services: int, routes: int) -> str:
