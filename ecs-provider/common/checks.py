@@ -1,5 +1,6 @@
 """Checks before CloudFormation starts. A check raises CheckError with the actual value, the expected one and the next step."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
@@ -113,8 +114,11 @@ def check_bootstrap(session: boto3.Session, settings: Settings) -> None:
         print_unknown("the version of the bootstrap stack", error)
 
 
-def check_certificate(session: boto3.Session, settings: Settings, arn: str, where: str) -> Any:
-    """The certificate, which ACM must have issued in the stack's account and region: neither API Gateway nor an NLB takes another one."""
+def check_certificate(session: boto3.Session, settings: Settings, arn: str, where: str, bits: int) -> Any:
+    """The certificate, which ACM must have issued in the stack's account and region: neither API Gateway nor an NLB takes another one.
+
+    A key of more `bits` is not taken, either.
+    """
     region, account = arn.split(":")[3:5]
     if (region, account) != (settings.region, settings.account):
         raise CheckError(
@@ -127,6 +131,9 @@ def check_certificate(session: boto3.Session, settings: Settings, arn: str, wher
         raise CheckError(f"{where} cannot be read: {error}; correct it") from None
     if found["Status"] != "ISSUED":
         raise CheckError(f"{where} is {found['Status']}, expected ISSUED; renew it in ACM, or finish its validation")
+    algorithm = found["KeyAlgorithm"]  # RSA_2048 or RSA-2048, EC_prime256v1
+    if max(map(int, re.findall(r"\d+", algorithm)), default=0) > bits:
+        raise CheckError(f"{where} has a key of {algorithm}, expected at most {bits:,} bits; request another in ACM")
     return found
 
 
@@ -136,9 +143,12 @@ def is_covered(name: str, names: Set[str]) -> bool:
 
 
 def check_listener_certificate(session: boto3.Session, settings: Any) -> None:
-    """Of a provider's TLS listener."""
-    if settings.certificate_arn:
-        check_certificate(session, settings, settings.certificate_arn, "CERTIFICATE_ARN")
+    """Of a provider's TLS listener: docs.aws.amazon.com/elasticloadbalancing/latest/network/tls-listener-certificates.html"""
+    if not settings.certificate_arn:
+        return
+    found = check_certificate(session, settings, settings.certificate_arn, "CERTIFICATE_ARN", 3072)
+    if found["Type"] == "PRIVATE":  # *assumed* for HTTP APIs
+        print("CERTIFICATE_ARN is of a private authority, which API Gateway does not trust: requests would get a 500")
 
 
 def state_of(text: str) -> str:

@@ -16,6 +16,7 @@ from botocore.httpsession import get_cert_path
 from botocore.session import Session
 
 from common.checks import CheckError, check_certificate, is_covered, stack_resources, state_of
+from infra.registry import Domain
 from infra.settings import GatewaySettings
 
 ISSUER_TIMEOUT_SECONDS = 5
@@ -154,28 +155,38 @@ def check_domain(session: boto3.Session, settings: GatewaySettings) -> None:
 def _domain_problems(session: boto3.Session, settings: GatewaySettings) -> Iterator[str]:
     if not (domain := settings.registry.api.domain):
         return
-    found = check_certificate(session, settings, domain.certificate, "[api.domain] of the registry: certificate")
+    # The page how-to-specify-certificate-for-custom-domain-name.html of the developer guide.
+    where = "[api.domain] of the registry: certificate"
+    found = check_certificate(session, settings, domain.certificate, where, 2048)
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", ())}
     if not is_covered(domain.name, names):
         yield f"certificate is one of {', '.join(sorted(names))}, expected one of {domain.name}"
     # It would need an OwnershipVerificationCertificateArn: the page http-api-mutual-tls.html of the developer guide.
     if domain.truststore and found["Type"] != "AMAZON_ISSUED":
         yield f"certificate is {found['Type']}, expected AMAZON_ISSUED, as truststore needs it; request one in ACM"
+    # repost.aws/knowledge-center/api-gateway-mtls-certificate-subject
+    if domain.truststore and any(name.startswith("*.") for name in names):
+        print(f"{where} has a wildcard: with truststore, AWS advises one of {domain.name} without wildcards")
     api = session.client("apigatewayv2", region_name=settings.region)
     if domain.name not in stack_resources(session, settings, "AWS::ApiGatewayV2::DomainName"):
         with suppress(api.exceptions.NotFoundException):
             api.get_domain_name(DomainName=domain.name)
             yield f"name is {domain.name}, a domain name that API Gateway has already; delete that, or take another name"
     if domain.hosted_zone:
-        route53 = session.client("route53", region_name=settings.region)
-        zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]
-        if zone["Config"]["PrivateZone"] or not f".{domain.name}.".endswith(f".{zone['Name']}"):
-            kind = "private" if zone["Config"]["PrivateZone"] else "public"
-            yield f"hosted_zone is the {kind} zone {zone['Name']}, expected a public one that {domain.name} is in"
-        elif domain.name not in stack_resources(session, settings, "AWS::Route53::RecordSet"):
-            # In the order of their names.
-            records = route53.list_resource_record_sets(HostedZoneId=domain.hosted_zone, StartRecordName=domain.name)
-            taken = {each["Type"] for each in records["ResourceRecordSets"] if each["Name"] == f"{domain.name}."}
-            if taken := taken & {"A", "AAAA", "CNAME"}:
-                yield (f"hosted_zone {zone['Name']} has a record of {domain.name} already: {', '.join(sorted(taken))}; delete it "
-                       "right before the deploy, which makes the new ones; between the two clients do not find the API")  # fmt: skip
+        yield from _zone_problems(session, settings, domain)
+
+
+def _zone_problems(session: boto3.Session, settings: GatewaySettings, domain: Domain) -> Iterator[str]:
+    """CloudFormation makes the records of the domain in a public zone of its parent, and overwrites none."""
+    route53 = session.client("route53", region_name=settings.region)
+    zone = route53.get_hosted_zone(Id=domain.hosted_zone)["HostedZone"]
+    if zone["Config"]["PrivateZone"] or not f".{domain.name}.".endswith(f".{zone['Name']}"):
+        kind = "private" if zone["Config"]["PrivateZone"] else "public"
+        yield f"hosted_zone is the {kind} zone {zone['Name']}, expected a public one that {domain.name} is in"
+    elif domain.name not in stack_resources(session, settings, "AWS::Route53::RecordSet"):
+        # In the order of their names.
+        records = route53.list_resource_record_sets(HostedZoneId=domain.hosted_zone, StartRecordName=domain.name)
+        found = {each["Type"] for each in records["ResourceRecordSets"] if each["Name"] == f"{domain.name}."}
+        if taken := found & {"A", "AAAA", "CNAME"}:
+            yield (f"hosted_zone {zone['Name']} has a record of {domain.name} already: {', '.join(sorted(taken))}; delete it "
+                   "right before the deploy, which makes the new ones; between the two clients do not find the API")  # fmt: skip

@@ -17,7 +17,13 @@ from infra.registry import load_registry
 from tests.conftest import FOLDER, SETTINGS
 
 REGISTRY = load_registry(FOLDER / "examples/production.toml")
-CERTIFICATE: dict[str, Any] = {"Status": "ISSUED", "DomainName": "api.example.com", "Type": "AMAZON_ISSUED"}
+CERTIFICATE: dict[str, Any] = {
+    "Status": "ISSUED",
+    "DomainName": "api.example.com",
+    "Type": "AMAZON_ISSUED",
+    "KeyAlgorithm": "RSA_2048",
+}
+WILDCARD = {**CERTIFICATE, "DomainName": "example.com", "SubjectAlternativeNames": ["example.com", "*.example.com"]}
 ZONE: dict[str, Any] = {"Name": "example.com.", "Config": {"PrivateZone": False}}
 ARN = "arn:aws:acm:us-west-2:111111111111:certificate/0"
 ELSEWHERE = "expected one of account 111111111111 in us-west-2, where global-apigw is; request one there"
@@ -58,10 +64,9 @@ def check(
     [
         (CERTIFICATE, ZONE),
         (CERTIFICATE, {**ZONE, "Name": "api.example.com."}),
-        (
-            {**CERTIFICATE, "DomainName": "example.com", "SubjectAlternativeNames": ["example.com", "*.example.com"]},
-            ZONE,
-        ),
+        (WILDCARD, ZONE),
+        ({**CERTIFICATE, "KeyAlgorithm": "RSA-2048"}, ZONE),
+        ({**CERTIFICATE, "KeyAlgorithm": "EC_secp384r1"}, ZONE),
     ],
 )
 def test_what_the_deploy_can_use_passes(certificate: Any, zone: Any) -> None:
@@ -74,6 +79,17 @@ def test_without_a_hosted_zone_none_is_asked_for() -> None:
 
 def test_without_a_truststore_the_certificate_may_be_imported() -> None:
     check({**CERTIFICATE, "Type": "IMPORTED"}, ZONE, truststore=None)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "domain", "warned"),
+    [(WILDCARD, {}, True), (WILDCARD, {"truststore": None}, False), (CERTIFICATE, {}, False)],
+)
+def test_a_wildcard_beside_a_truststore_gets_a_warning(
+    certificate: Any, domain: dict[str, None], warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(certificate, ZONE, **domain)
+    assert ("certificate has a wildcard: with truststore, AWS" in capsys.readouterr().out) == warned
 
 
 def test_without_a_domain_nobody_is_asked() -> None:
@@ -95,6 +111,7 @@ def test_without_a_domain_nobody_is_asked() -> None:
         (CERTIFICATE, {**ZONE, "Name": "ample.com."}, ARN, "hosted_zone is the public zone ample.com., expected a public one that"),
         (CERTIFICATE, {**ZONE, "Config": {"PrivateZone": True}}, ARN, "hosted_zone is the private zone example.com., expected"),
         ({**CERTIFICATE, "Status": "EXPIRED"}, ZONE, ARN, "certificate is EXPIRED, expected ISSUED; renew it in ACM"),
+        ({**CERTIFICATE, "KeyAlgorithm": "RSA_3072"}, ZONE, ARN, "certificate has a key of RSA_3072, expected at most 2,048 bits; request"),
         (DENIED, ZONE, ARN, "certificate cannot be read: An error occurred (AccessDenied)"),
     ],
 )  # fmt: skip

@@ -137,7 +137,7 @@ def test_a_rolled_back_stack_holds_nobody_up(session: boto3.Session) -> None:
 )
 def test_fails_when_a_certificate_is_not_there(session: boto3.Session, arn: str, message: str) -> None:
     with pytest.raises(CheckError, match=message):
-        checks.check_certificate(session, settings(), f"arn:aws:acm:{arn}:certificate/0", "CERTIFICATE_ARN")
+        checks.check_certificate(session, settings(), f"arn:aws:acm:{arn}:certificate/0", "CERTIFICATE_ARN", 0)
 
 
 def test_fails_when_a_certificate_is_not_issued(session: boto3.Session) -> None:
@@ -145,6 +145,27 @@ def test_fails_when_a_certificate_is_not_issued(session: boto3.Session) -> None:
     with pytest.raises(CheckError, match="CERTIFICATE_ARN is PENDING_VALIDATION, expected ISSUED; renew it in ACM, or"):
         checks.check_listener_certificate(session, AProvider.read({**ENVIRON, "CERTIFICATE_ARN": arn}))
     checks.check_listener_certificate(session, AProvider.read(ENVIRON))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind", "says"),
+    [
+        ("RSA_4096", "IMPORTED", "error: CERTIFICATE_ARN has a key of RSA_4096, expected at most 3,072 bits; request"),
+        ("RSA-3072", "IMPORTED", ""),
+        ("EC_secp521r1", "PRIVATE", "CERTIFICATE_ARN is of a private authority, which API Gateway does not trust"),
+    ],
+)
+def test_a_listener_takes_no_key_of_4096_bits_and_api_gateway_trusts_no_private_authority(
+    algorithm: str, kind: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, arn = MagicMock(), "arn:aws:acm:us-west-2:123456789012:certificate/0"
+    found = {"Status": "ISSUED", "KeyAlgorithm": algorithm, "Type": kind}
+    session.client().describe_certificate.return_value = {"Certificate": found}
+    try:
+        checks.check_listener_certificate(session, AProvider.read({**ENVIRON, "CERTIFICATE_ARN": arn}))
+    except CheckError as error:
+        print(error)
+    assert re.match(says or "$", capsys.readouterr().out)
 
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
