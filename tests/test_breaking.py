@@ -80,7 +80,8 @@ TABLE: list[tuple[str, Any, list[str]]] = [
         ["GET /todo: the answer > 503 > application/json has no message any more"],
     ),
     ("paths /todo post responses 201 headers", GONE, ["POST /todo: the answer > 201 has no header Location any more"]),
-    ("paths /dogs get security", [{"jwt": ["dogs.read"]}], ["GET /dogs: the request is refused without a token"]),
+    ("paths /dogs get security", [{"jwt": ["dogs.read"]}], ["GET /dogs: the request is refused without credentials"]),
+    ("paths /dogs get security", [{"certificate": []}], ["GET /dogs: the request is refused without credentials"]),
     ("paths /dogs get description", "Woof.", SAFE),
 ]
 
@@ -114,6 +115,8 @@ def test_a_path_parameter_may_get_another_name_and_a_scope_may_not() -> None:
     )
     assert [*breaking(read(one), read(two))] == SAFE
     assert [*breaking(read(two), read(one))] == ["GET /dogs: the request is refused with a token with the scope b"]
+    mutual = one.replace("jwt: [a]", "jwt: [a], certificate: []")
+    assert [*breaking(read(one), read(mutual))] == ["GET /dogs: the request is refused with a token with the scope a"]
 
 
 def test_a_schema_may_be_a_part_of_itself() -> None:

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 from tools.openapi import PAGE, REGISTRY, contract_of, contracts, document, operations, read
 
 DEFAULT, SECURED = REGISTRY.read_text(), (REGISTRY.parent / "examples/secured.toml").read_text()
+MUTUAL, ALL = ((REGISTRY.parent / f"examples/{name}.toml").read_text() for name in ("production", "everything"))
 # A service whose contract is in no folder here.
 CATS = '[services.cats]\nroutes = [{ key = "PUT /cats/{catId}", auth = "jwt" }, { key = "GET /cats" }]'
 
@@ -22,19 +23,23 @@ def test_the_document_is_current() -> None:
     assert "&id" not in PAGE.read_text()  # an alias of YAML
 
 
-@pytest.mark.parametrize("text", [DEFAULT, SECURED, SECURED + CATS], ids=["default", "secured", "third"])
+@pytest.mark.parametrize("text", [DEFAULT, SECURED, SECURED + CATS, MUTUAL, ALL])
 def test_the_document_is_valid_and_has_what_the_registry_and_the_contracts_have(text: str) -> None:
     registry = tomllib.loads(text)
     validate(api := document(registry, contracts()))
     routes = {route["key"]: (name, route) for name, each in registry["services"].items() for route in each["routes"]}
     kept = {key: each["responses"] for one in map(operations, contracts().values()) for key, each in one.items()}
-    schemes = [each["openIdConnectUrl"] for each in api["components"].get("securitySchemes", {}).values()]
-    assert schemes == ["https://issuer.example.com/.well-known/openid-configuration"] * ("jwt" in registry["api"])
+    schemes, mutual = api["components"].get("securitySchemes", {}), "truststore" in registry["api"].get("domain", {})
+    assert schemes.pop("certificate", None) == ({"type": "mutualTLS"} if mutual else None)
+    urls = [each["openIdConnectUrl"] for each in schemes.values()]
+    assert urls == ["https://issuer.example.com/.well-known/openid-configuration"] * ("jwt" in registry["api"])
     assert operations(api).keys() == routes.keys()
     for key, found in operations(api).items():
         name, route = routes[key]
-        own = ["429", "503", *["413"] * (key[0] == "P"), *["401", "403"] * ("auth" in route)]
+        own = ["429", "503", *["413"] * (key[0] == "P"), *["401", "403"] * ("auth" in route), *["403"] * mutual]
         security = [{"jwt": [scope]} for scope in route.get("scopes", [])] or [{"jwt": []}] * ("auth" in route)
+        if mutual:  # beside a token
+            security = [{**need, "certificate": []} for need in security or [{}]]
         assert found["responses"].keys() == {*kept.get(key, ["default"]), *own}
         throttle = route.get("throttle", registry["api"]["throttle"])
         assert [found[what] for what in ("tags", "security", "x-throttle")] == [[name], security, throttle]

@@ -54,7 +54,8 @@ def _facts(api: Part, operation: Part) -> Iterator[Fact]:
     """The operation as two objects: all that is sent, and all that is answered."""
     for need in operation.get("security") or [{}]:
         scopes = "".join(f" with the scope {scope}" for each in need.values() for scope in each)
-        yield Fact("the request", "request token", f"{'with' if need else 'without'} a token{scopes}")
+        means = " and ".join(f"a {name.replace('jwt', 'token')}" for name in need)
+        yield Fact("the request", "request token", f"with {means}{scopes}" if need else "without credentials")
     sent = {f"{each['in']} parameter {each['name']}": each for each in operation["parameters"] if each["in"] != "path"}
     bodies = follow(api, operation.get("requestBody", {})).get("content", {})
     yield from _schema(api, "request", "the request", _object(sent | {f"body {kind}": bodies[kind] for kind in bodies}))

@@ -91,18 +91,19 @@ def operation(api: Part, route: Part, known: Part | None) -> Part:
     simple = {"in": "path", "required": True, "schema": {"type": "string"}}
     bare = {"parameters": [{"name": name, **simple} for name in re.findall(r"{(\w+)}", path)], "responses": {}}
     given: Part = known or bare
-    answers, secured = given["responses"], route.get("auth") == "jwt"
+    answers, secured, mutual = given["responses"], route.get("auth") == "jwt", "truststore" in route.get("domain", {})
     has_body = "requestBody" in given if known else method in ("POST", "PUT", "PATCH")
     responses = dict(answers) if known else {"default": {"description": "What the service answers."}}
-    for status in ["401", "403"] * secured + ["413"] * has_body + ["429", "503"]:
+    for status in ["401"] * secured + ["403"] * (secured or mutual) + ["413"] * has_body + ["429", "503"]:
         own = {"$ref": f"#/components/responses/gateway.{status}"}
         other = next((answers[each] for each in (status, f"{status[0]}XX", "default") if each in answers), None)
         responses[status] = either(api, follow(api, other), follow(api, own)) if other else own
     limit = f"At most {throttle['rate']:g} requests a second and {throttle['burst']} at once, of all clients together."
-    # One of the scopes is enough.
-    tokens = [{"jwt": [scope]} for scope in route.get("scopes", [])] or [{"jwt": []}]
+    # One of the scopes is enough; a certificate is needed beside a token.
+    tokens: list[Part] = [{"jwt": [scope]} for scope in route.get("scopes", [])] or [{"jwt": []} if secured else {}]
+    needs = [token | ({"certificate": []} if mutual else {}) for token in tokens]
     limits = {"description": f"{given.get('description', '')}\n\n{limit}".strip(), "x-throttle": throttle}
-    answered = {"responses": dict(sorted(responses.items())), "security": tokens if secured else []}
+    answered = {"responses": dict(sorted(responses.items())), "security": [need for need in needs if need]}
     return {key: value for key, value in given.items() if value and key != "servers"} | answered | limits
 
 
@@ -137,10 +138,12 @@ def document(registry: Part, contracts: dict[str, Part]) -> Part:
             added = operation(api, {**registry["api"], **route}, operations(contract).get(route["key"]))
             api["paths"].setdefault(place, {})[method.lower()] = added | {"tags": [service]}
     api["components"] = needed(api)
+    schemes = {"certificate": {"type": "mutualTLS"}} if "truststore" in registry["api"].get("domain", {}) else {}
     if jwt := registry["api"].get("jwt"):
         url = f"{jwt['issuer'].rstrip('/')}/.well-known/openid-configuration"
-        scheme = {"type": "openIdConnect", "openIdConnectUrl": url, "x-audience": jwt["audience"]}
-        api["components"]["securitySchemes"] = {"jwt": scheme}
+        schemes["jwt"] = {"type": "openIdConnect", "openIdConnectUrl": url, "x-audience": jwt["audience"]}
+    if schemes:
+        api["components"]["securitySchemes"] = schemes
     # Through JSON, so that YAML has no aliases.
     return json.loads(json.dumps(api))  # type: ignore[no-any-return]
 
