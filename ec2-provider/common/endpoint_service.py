@@ -21,13 +21,7 @@ class EndpointService(Construct):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        vpc: ec2.IVpc,
-        target_type: elbv2.TargetType,
-        settings: ProviderSettings,
+        self, scope: Construct, id: str, *, vpc: ec2.IVpc, target_type: elbv2.TargetType, settings: ProviderSettings
     ) -> None:
         super().__init__(scope, id)
         # The group has no ingress rule, and enforcement is off for PrivateLink: only PrivateLink traffic gets in.
