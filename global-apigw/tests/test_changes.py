@@ -23,7 +23,7 @@ NAMES = {"DOGNAME_SERVICE_NAME": f"{SERVICE}1", "TODO_SERVICE_NAME": f"{SERVICE}
 
 def made(folder: Path, registry: str, **environ: str) -> dict[str, Any]:
     folder.mkdir()
-    for name, text in (("clients.pem", CLIENTS), ("other.pem", CLIENTS * 2)):
+    for name, text in (("clients.pem", CLIENTS), ("other.pem", f"{CLIENTS}\n")):
         (folder / name).write_text(text)
     (folder / "services.toml").write_text(registry)
     return synthesize(folder / "cdk.out", SERVICES=str(folder / "services.toml"), **NAMES | environ)

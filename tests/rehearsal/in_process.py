@@ -92,7 +92,7 @@ class Synth:
         )  # fmt: skip
         self.made: dict[str, Document] = {}
         self.file = scratch / "services.toml"
-        for name, text in (("clients.pem", CLIENTS), ("other.pem", CLIENTS * 2)):
+        for name, text in (("clients.pem", CLIENTS), ("other.pem", f"{CLIENTS}\n")):
             (scratch / name).write_text(text)
 
     def __call__(self, registry: Registry | None = None, **changed: str) -> Document:
