@@ -86,7 +86,7 @@ def test_without_a_truststore_the_certificate_may_be_imported() -> None:
     [(WILDCARD, {}, True), (WILDCARD, {"truststore": None}, False), (CERTIFICATE, {}, False)],
 )
 def test_a_wildcard_beside_a_truststore_gets_a_warning(
-    certificate: Any, domain: dict[str, None], warned: bool, capsys: pytest.CaptureFixture[str]
+    certificate: Any, domain: dict[str, Any], warned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(certificate, ZONE, **domain)
     assert ("certificate has a wildcard: with truststore, AWS" in capsys.readouterr().out) == warned

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,15 @@ def test_a_domain_adds_its_own_resources_and_its_truststore_changes_what_sees_th
     document: dict[str, Any], production: dict[str, Any]
 ) -> None:
     before, after = document["Resources"], production["Resources"]
-    types = [f"{API}ApiMapping", f"{API}DomainName", "AWS::Route53::RecordSet", "AWS::Route53::RecordSet"]
-    assert sorted(after[name]["Type"] for name in after.keys() - before.keys()) == types
-    changed = [before[name]["Type"] for name in before if before[name] != after[name]]
-    assert changed == [f"{API}Api", f"{API}Stage", f"{API}Integration", f"{API}Integration"]
-    assert not {*types} & {body["Type"] for body in before.values()}
+    added = Counter(after[name]["Type"] for name in after.keys() - before.keys())
+    of_domain = Counter({f"{API}ApiMapping": 1, f"{API}DomainName": 1, "AWS::Route53::RecordSet": 2})
+    # An update would merge the mappings of headers, so the routes move to other integrations.
+    moved = Counter({f"{API}Integration": 2})
+    assert added == of_domain + moved
+    assert Counter(before[name]["Type"] for name in before.keys() - after.keys()) == moved
+    changed = {before[name]["Type"] for name in before.keys() & after.keys() if before[name] != after[name]}
+    assert changed == {f"{API}Api", f"{API}Stage", f"{API}Route"}
+    assert not {*of_domain} & {body["Type"] for body in before.values()}
 
 
 def test_a_domain_without_a_hosted_zone_says_which_record_to_create(tmp_path: Path) -> None:

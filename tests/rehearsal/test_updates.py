@@ -258,7 +258,6 @@ CERTIFICATE = f"arn:aws:acm:{REGION}:{ECS}:certificate/0"
 PROVIDERS: dict[str, tuple[str, dict[str, str], Callable[[], Any], Any, Any]] = {
     "a new image": (ECS, {"IMAGE_TAG": "002"}, image, "local", "002"),
     "alarms": (ECS, {"ALARM_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ECS}:alarms"}, topics, set(), {"alarms"}),
-    "another region": (ECS, {"SUPPORTED_REGIONS": "eu-west-1"}, regions, set(), {REGION, "eu-west-1"}),
     "TLS": (ECS, {"CERTIFICATE_ARN": CERTIFICATE}, listeners, {8080: "TCP"}, {8080: "TCP", 8443: "TLS"}),
     "logs of instances": (EC2, {"INSTANCE_LOGS": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "logs", "s3"]),
     "a shell": (EC2, {"SSM": "1"}, endpoints, ["dynamodb", "s3"], ["dynamodb", "s3", "ssm", "ssmmessages"]),
@@ -285,9 +284,7 @@ def test_a_provider_changes_and_goes_back(synth: dict[str, Synth], settled: None
     tables = client("dynamodb", EC2, REGION).list_tables()["TableNames"]
     was = read()
     assert before in (..., was)
-    # The own region stays in the list.
-    back = {"SUPPORTED_REGIONS": REGION} if "SUPPORTED_REGIONS" in changed else {}
-    for settings, expected in ((changed, after), (back, {REGION} if back else was)):
+    for settings, expected in ((changed, after), ({}, was)):
         done = deploy(account, synth[FOLDER[account]](None, **settings))
         assert done.status == "UPDATE_COMPLETE", done.reasons
         assert (read() == expected) if expected is not ... else (read() != was)
@@ -367,3 +364,16 @@ def test_a_provider_that_comes_back_under_another_name_is_reached_again(team: Te
     assert deploy(GATEWAY, team.synth(OPEN, **new)).status == "UPDATE_COMPLETE"
     team.gateway.forget()
     assert team.gateway.routes()["GET /todo"]["services"] == {new["TODO_SERVICE_NAME"]}
+
+
+def test_the_own_region_of_a_provider_stays_whatever_other_regions_come_and_go(
+    synth: dict[str, Synth], settled: None
+) -> None:
+    assert regions() == set()
+    for asked, found in (("eu-west-1", {REGION, "eu-west-1"}), (REGION, {REGION})):
+        done = deploy(ECS, synth[FOLDER[ECS]](None, SUPPORTED_REGIONS=asked))
+        assert (done.status, regions()) == ("UPDATE_COMPLETE", found), done.reasons
+    # `make deploy` refuses that before.
+    done = deploy(ECS, synth[FOLDER[ECS]]())
+    assert (done.status, regions()) == ("UPDATE_ROLLBACK_COMPLETE", {REGION})
+    assert "Cannot remove service region" in done.reasons[0]

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from common.changes import TYPES, Changes, compare, lift_termination_protection, lines, protect
 from common.checks import CheckError
-from common.settings import Settings, switch
+from common.settings import Settings, split, switch, variable
 
 LINK, GROUP, BALANCER = (
     "AWS::ApiGatewayV2::VpcLink",
@@ -28,6 +28,7 @@ ENVIRON = {"AWS_ACCOUNT": "123456789012", "AWS_REGION": "us-west-2"}
 class AStack(Settings):
     stack: str = "a-stack"
     loud: bool = switch("LOUD", without="nobody hears it")
+    supported_regions: tuple[str, ...] = variable("SUPPORTED_REGIONS", convert=split)
 
 
 def template(*resources: tuple[str, str, Any], **remembered: str) -> dict[str, Any]:
@@ -69,6 +70,12 @@ def test_what_others_depend_on_is_replaced_or_deleted(deployed: Any, new: Any, s
     assert len(found) == len(says)
     for line, (start, _, end) in zip(found, (each.partition("…") for each in says), strict=True):
         assert line.startswith(start) and line.endswith(end), line
+
+
+def test_regions_of_a_provider_are_never_taken_back() -> None:
+    [line] = lines(compare(template(SUPPORTED_REGIONS="eu-west-1"), template(), AStack))
+    assert line.startswith("SUPPORTED_REGIONS: was deployed as eu-west-1 and is not set now: an endpoint service keeps")
+    assert line.endswith("set the own region alone [refused]")
 
 
 @pytest.mark.parametrize("type", TYPES)
