@@ -3,6 +3,7 @@
 `python -m tests.rehearsal.server PORT RECORD`: RECORD gets a JSON line a call: account, service, action.
 """
 
+import gc
 import io
 import json
 import os
@@ -66,6 +67,7 @@ def action(environ: dict[str, Any]) -> str:
 
 def install() -> None:
     """AWS's ways, where moto goes others."""
+    gc.set_threshold(50_000, 20, 100)  # each full collection walks all that moto has imported and made
     default_user_config["lambda"]["use_docker"] = False  # functions are stored here, never run
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands for each account and region, and none is used
     for module in (accounts, privatelink, quotas, load_balancers, http_apis, cloudformation, drift):
