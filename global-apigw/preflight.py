@@ -11,13 +11,7 @@ from common.changes import Changes, lift_termination_protection, protect
 from common.checks import Check, check_bootstrap, check_zones, main
 from common.follow import follow
 from infra.changes import check_mutual_tls, compare_routes, remove_route_settings
-from infra.checks import (
-    check_accepted,
-    check_domain,
-    check_issuer,
-    check_region,
-    check_services,
-)
+from infra.checks import check_accepted, check_domain, check_issuer, check_region, check_services
 from infra.doctor import doctor
 from infra.settings import GatewaySettings
 

@@ -83,7 +83,7 @@ def _settings(deployed: Document, new: Document, own: type[Settings]) -> Iterato
     before, after = (each.get("Metadata", {}).get("DeployedWith", {}) for each in (deployed, new))
     known = {each.name: each for each in own.variables().values()}
     for name in before.keys() - after.keys():
-        effect = name in known and known[name].without or "its default comes instead"
+        effect = (name in known and known[name].without) or "its default comes instead"
         guard = REFUSED if name in known and known[name].stays else ACCEPT
         yield Change(3, name, f"was deployed as {before[name]} and is not set now: {effect}", guard)
     for name, value in after.items():

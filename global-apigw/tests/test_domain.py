@@ -30,7 +30,6 @@ ELSEWHERE = "expected one of account 111111111111 in us-west-2, where global-api
 DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeCertificate")
 
 
-
 class NotFound(ClientError):
     """API Gateway has no such domain name."""
 
@@ -39,7 +38,12 @@ MISSING = NotFound({"Error": {"Code": "NotFoundException"}}, "GetDomainName")
 
 
 def check(
-    found: Any, zone: Any, *records: tuple[str, str], own: Sequence[str] = (), known: Any = MISSING, **domain: str | None
+    found: Any,
+    zone: Any,
+    *records: tuple[str, str],
+    own: Sequence[str] = (),
+    known: Any = MISSING,
+    **domain: str | None,
 ) -> Any:
     """With a registry whose domain has other values; `own` are resources of the stack. What AWS was asked."""
     session = MagicMock()
@@ -160,7 +164,10 @@ def test_after_a_deploy_mutual_tls_is_as_the_template_has_it(
     template: Any, found: Any, printed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = MagicMock()
-    domain = {"Type": "AWS::ApiGatewayV2::DomainName", "Properties": {"DomainName": "api.example.com", **(template or {})}}
+    domain = {
+        "Type": "AWS::ApiGatewayV2::DomainName",
+        "Properties": {"DomainName": "api.example.com", **(template or {})},
+    }
     resources = {} if template is None else {"Domain": domain}
     session.client().describe_stacks.return_value = {"Stacks": [{"StackStatus": "UPDATE_COMPLETE"}]}
     session.client().get_template.return_value = {"TemplateBody": {"Resources": resources}}
